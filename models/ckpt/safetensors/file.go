@@ -1,0 +1,146 @@
+package safetensors
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"sync"
+)
+
+// Tensor says where one tensor lies.
+type Tensor struct {
+	Name  string
+	DType DType
+	// Shape holds the dimensions, outermost first; empty for a scalar. The
+	// product of its non-zero dimensions and the element size fits an int64.
+	Shape []int64
+	// Offset is in bytes from the start of the file (not of its data section).
+	Offset int64
+	// Length is in bytes: exactly the product of Shape times the element size.
+	Length int64
+}
+
+// File is an open safetensors file. Its methods may be called from several
+// goroutines at once, except that nothing may use the file, or a view from
+// [File.Bytes], during or after Close.
+type File struct {
+	name    string
+	header  header
+	byName  map[string]int
+	data    []byte
+	closing sync.Once
+	unmap   func() error
+}
+
+// Open maps the file at path read-only and checks its header. Changing or
+// truncating the file while it is open is undefined, as with any mapped file.
+// Errors name the file and, where it applies, the tensor.
+func Open(path string) (*File, error) {
+	data, unmap, err := load(path)
+	if err != nil {
+		return nil, fmt.Errorf("safetensors: %s: %w", path, err)
+	}
+	f, err := New(path, data)
+	if err != nil {
+		// The reason to report is the header's; a failed unmap adds nothing.
+		_ = unmap()
+		return nil, err
+	}
+	f.unmap = unmap
+	return f, nil
+}
+
+// New reads a file that is already in memory, for instance embedded in the
+// program. It keeps data and does not copy it. The name appears in errors.
+func New(name string, data []byte) (*File, error) {
+	h, err := parse(data)
+	if err != nil {
+		return nil, fmt.Errorf("safetensors: %s: %w", name, err)
+	}
+	f := &File{name: name, header: h, data: data, byName: make(map[string]int, len(h.tensors))}
+	for i := range h.tensors {
+		f.byName[h.tensors[i].Name] = i
+	}
+	return f, nil
+}
+
+// Name returns the path or name the file was opened under.
+func (f *File) Name() string { return f.name }
+
+// Size returns the length of the file in bytes.
+func (f *File) Size() int64 { return int64(len(f.data)) }
+
+// Tensors returns all tensors sorted by offset. The caller must not change the
+// slice or the shapes in it.
+func (f *File) Tensors() []Tensor { return f.header.tensors }
+
+// Metadata returns a copy of the header's __metadata__, empty if it has none.
+func (f *File) Metadata() map[string]string {
+	if f.header.metadata == nil {
+		return map[string]string{}
+	}
+	return maps.Clone(f.header.metadata)
+}
+
+// Lookup returns the tensor of that name.
+func (f *File) Lookup(name string) (Tensor, bool) {
+	i, ok := f.byName[name]
+	if !ok {
+		return Tensor{}, false
+	}
+	return f.header.tensors[i], true
+}
+
+// Bytes returns the tensor's bytes, little-endian and row-major, as a view of
+// the mapped file: they must not be written and not be used after Close. It
+// returns nil for a tensor that does not lie in this file and after Close.
+// The bytes are returned whatever the element type; who interprets them asks
+// [DType.Usable] first.
+func (f *File) Bytes(t Tensor) []byte {
+	size := int64(len(f.data))
+	if t.Offset < 0 || t.Length < 0 || t.Offset > size || t.Length > size-t.Offset {
+		return nil
+	}
+	return f.data[t.Offset : t.Offset+t.Length : t.Offset+t.Length]
+}
+
+// Close gives the map back. Closing twice is harmless.
+func (f *File) Close() error {
+	var err error
+	f.closing.Do(func() {
+		f.data = nil
+		if f.unmap != nil {
+			if err = f.unmap(); err != nil {
+				err = fmt.Errorf("safetensors: %s: unmap: %w", f.name, err)
+			}
+		}
+	})
+	return err
+}
+
+// openRegular opens path for reading and returns its size, refusing what
+// cannot be mapped. It looks before it opens: opening a named pipe would wait
+// for a writer.
+func openRegular(path string) (*os.File, int, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, 0, reason(err)
+	}
+	if !info.Mode().IsRegular() {
+		return nil, 0, fmt.Errorf("is no regular file (%s): name a .safetensors file", info.Mode().Type())
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, 0, reason(err)
+	}
+	if info, err = file.Stat(); err != nil {
+		err = reason(err)
+	} else if int64(int(info.Size())) != info.Size() {
+		err = fmt.Errorf("%d bytes do not fit this machine's address space", info.Size())
+	}
+	if err != nil {
+		_ = file.Close()
+		return nil, 0, err
+	}
+	return file, int(info.Size()), nil
+}
