@@ -1,0 +1,14 @@
+// Package ops gives operators their meaning: for each, its inputs, outputs
+// and attributes, how the types of the outputs follow, what it costs, how it
+// decomposes into simpler operators, and how exactly a device must compute it.
+//
+// An operator means what the ONNX operator of that name means, at the version
+// stated in its [Op]. Operators of domain "heddle" exist where ONNX lacks
+// one; each has a decomposition into ONNX operators. Each family of operators
+// has one file.
+//
+// Package ops has no kernels: the reference evaluation is in ops/oracle, the
+// CPU's in ops/kern. It imports graph and its sub-packages dim and enc. The
+// registry is filled when the program starts and is read-only afterwards, so
+// all functions are safe for concurrent use.
+package ops
