@@ -1,0 +1,4 @@
+package kern
+
+// assembled lists the tables of the assembly tiers, slowest first.
+var assembled []*Table
