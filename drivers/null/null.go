@@ -1,0 +1,134 @@
+package null
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+
+	"github.com/heddle-ml/heddle/graph"
+	"github.com/heddle-ml/heddle/graph/dim"
+	"github.com/heddle-ml/heddle/graph/enc"
+	"github.com/heddle-ml/heddle/hal"
+	"github.com/heddle-ml/heddle/hal/driver"
+	"github.com/heddle-ml/heddle/ops"
+)
+
+func init() { hal.Register(Driver{}) }
+
+// Driver is the null driver. Safe for concurrent use.
+type Driver struct{}
+
+// Info describes the driver.
+func (Driver) Info() driver.Info {
+	return driver.Info{Name: "null", Vendor: "heddle", Version: "1", Summary: "computes nothing; a skeleton to copy"}
+}
+
+// Probe finds the one device there is.
+func (Driver) Probe(context.Context) ([]driver.DeviceInfo, error) {
+	return []driver.DeviceInfo{{ID: "0", Model: "null", Kind: driver.Null}}, nil
+}
+
+// Open opens it.
+func (Driver) Open(_ context.Context, id string, o driver.OpenOptions) (driver.Device, error) {
+	if id != "0" {
+		return nil, fmt.Errorf("device %q: there is only device 0: %w", id, driver.ErrUnavailable)
+	}
+	for k := range o.Options {
+		return nil, fmt.Errorf("option %q is unknown: %w", k, driver.ErrUnsupported)
+	}
+	return &device{caps: caps()}, nil
+}
+
+// memoryLimit keeps a skeleton from taking the machine with it.
+const memoryLimit = 1 << 32
+
+func caps() *driver.Caps {
+	c := &driver.Caps{
+		Kind: driver.Null, Vendor: "heddle", Model: "null", Version: "1", Fingerprint: "null-1",
+		Heaps:  []driver.Heap{{Name: "host", HostVisible: true, Align: driver.PlaneAlign}},
+		Queues: driver.QueueCap{Async: true},
+		Limits: driver.Limits{MaxAllocation: memoryLimit},
+		Notes:  []string{"outputs stay zero"},
+	}
+	for _, o := range ops.List() {
+		oc := driver.OpCap{Domain: o.Ref.Domain, Name: o.Ref.Name}
+		if len(o.Inputs) > 0 {
+			for _, e := range enc.Elems() {
+				if o.Inputs[0].Types.Has(e) {
+					oc.Elems = append(oc.Elems, e.String())
+				}
+			}
+		}
+		c.Ops = append(c.Ops, oc)
+	}
+	return c
+}
+
+type device struct {
+	caps *driver.Caps
+	open atomic.Int64 // objects not closed yet
+}
+
+func (d *device) Caps() *driver.Caps { return d.caps }
+
+func (d *device) Supports(g *graph.Graph) []driver.Verdict {
+	out := make([]driver.Verdict, len(g.Nodes))
+	for i := range g.Nodes {
+		if _, ok := d.caps.Op(g.Nodes[i].Op); ok {
+			out[i].OK = true
+		} else {
+			out[i] = driver.Verdict{Code: driver.ReasonOperator, Text: "operator " + g.Nodes[i].Op.String() + " is unknown"}
+		}
+	}
+	return out
+}
+
+func (d *device) Alloc(_ context.Context, s driver.MemSpec) (driver.Memory, error) {
+	return driver.NewHostMemory(s), nil
+}
+
+func (d *device) Compile(_ context.Context, g *graph.Graph, _ driver.CompileOptions) (driver.Executable, error) {
+	d.open.Add(1)
+	return &executable{dev: d, bindings: driver.BindingsOf(g, driver.PlaneAlign), symbols: g.Symbols}, nil
+}
+
+func (d *device) NewQueue(driver.QueueOptions) (driver.Queue, error) {
+	return driver.NewHostQueue(run), nil
+}
+
+// Close reports executables that were left open: a skeleton should be strict.
+func (d *device) Close() error {
+	if n := d.open.Load(); n > 0 {
+		return fmt.Errorf("%d executables are still open", n)
+	}
+	return nil
+}
+
+type executable struct {
+	dev      *device
+	bindings []driver.Binding
+	symbols  []dim.Symbol
+}
+
+func (e *executable) Bindings() []driver.Binding  { return e.bindings }
+func (e *executable) Symbols() []dim.Symbol       { return e.symbols }
+func (e *executable) Footprint() driver.Footprint { return driver.Footprint{} }
+func (e *executable) Close() error {
+	e.dev.open.Add(-1)
+	return nil
+}
+
+// run is where a device computes. This one clears the outputs.
+func run(_ context.Context, c *driver.Cmd) error {
+	for i, b := range c.Exec.(*executable).bindings {
+		if b.Role != driver.RoleOutput {
+			continue
+		}
+		out, err := c.Args[i].Bytes()
+		if err != nil {
+			return err
+		}
+		clear(out)
+	}
+	return nil
+}
