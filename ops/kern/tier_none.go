@@ -1,3 +1,5 @@
+//go:build !amd64 || noasm
+
 package kern
 
 // assembled lists the tables of the assembly tiers, slowest first.
