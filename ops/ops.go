@@ -13,14 +13,17 @@ import (
 
 // Op describes one operator.
 type Op struct {
-	Ref     graph.OpRef
+	Ref graph.OpRef
+	// Doc says in a sentence or two what the operator computes.
+	Doc     string
 	Inputs  []Param
 	Outputs []Param
 	Attrs   []AttrSpec
 
 	// Infer returns the output types of a call whose inputs, types and
 	// attributes have been checked against the fields above. It has one entry
-	// for each element of c.Out. Errors need not name the node.
+	// for each element of c.Out; entries of outputs that are not wanted do not
+	// matter. Errors need not name the node.
 	Infer func(c *graph.Call) ([]graph.Type, error)
 
 	// Cost estimates one run. Nil means that the operator moves its operands
@@ -28,14 +31,16 @@ type Op struct {
 	Cost func(c *graph.Call, out []graph.Type, b dim.Binding) (Cost, error)
 
 	// Decompose adds equivalent simpler nodes to b and returns the values of
-	// the outputs; in are the values of the inputs in b. Nil for primitives.
-	// Required for operators of domain heddle.
+	// the outputs, NoValue for those that c does not want; in are the values
+	// of the inputs in b, whose types may be more specific than c's. The nodes
+	// may be composite themselves, but decomposing on ends at operators whose
+	// Decompose is nil: primitives. Required for operators of domain heddle.
 	Decompose func(b *graph.Builder, c *graph.Call, in []graph.ValueID) ([]graph.ValueID, error)
 
-	// Fold computes outputs that are known from types alone or from symbolic
-	// integers (Shape, and integer arithmetic on its results), as symbolic
-	// dimensions. It returns false when it does not apply. Numeric constants
-	// are folded by passes.Fold instead.
+	// Fold computes output 0, an i64 scalar or vector, where it is known from
+	// types alone or from symbolic integers (Shape, and integer arithmetic on
+	// its results), as symbolic dimensions in order. It returns false when it
+	// does not apply. Other numeric constants are folded by passes.Fold.
 	Fold func(c *graph.Call) ([]dim.Dim, bool)
 
 	// Updates tells that the operator consumes a state version as input 0 and
@@ -58,6 +63,9 @@ type Param struct {
 	// Const inputs must be constants that are known when a graph is built:
 	// shapes, axes, repeats. Nothing inside a compiled graph depends on them.
 	Const bool
+	// Encoded inputs may have any encoding, such as a quantized weight's; the
+	// operator reads the reals it stands for. Other inputs must be plain.
+	Encoded bool
 }
 
 // AttrSpec describes an attribute.
@@ -144,8 +152,8 @@ func Register(o Op) {
 	switch {
 	case registry[k] != nil:
 		panic("ops: " + o.Ref.String() + " is registered twice")
-	case o.Infer == nil || o.Ref.Version <= 0 || len(o.Outputs) == 0:
-		panic("ops: " + o.Ref.String() + " lacks Infer, a version or outputs")
+	case o.Infer == nil || o.Ref.Version <= 0 || len(o.Outputs) == 0 || o.Doc == "":
+		panic("ops: " + o.Ref.String() + " lacks Infer, a version, outputs or a doc")
 	case o.Ref.Domain != "" && o.Decompose == nil:
 		panic("ops: " + o.Ref.String() + " is not an ONNX operator and needs a decomposition")
 	}
@@ -196,7 +204,43 @@ func (standard) Infer(c *graph.Call) ([]graph.Type, error) {
 	if err := o.check(c); err != nil {
 		return nil, err
 	}
-	return o.Infer(c)
+	types, err := o.Infer(c)
+	if err != nil {
+		return nil, err
+	}
+	for i, t := range types {
+		if c.Want(i) {
+			if err := checkResult(t); err != nil {
+				return nil, fmt.Errorf("output %d (%s) would be %s: %w", i, paramName(o.Outputs, i), t, err)
+			}
+		}
+	}
+	return types, nil
+}
+
+// checkResult catches what inference need not look out for itself: dimensions
+// that are not affine or overflow, and negative ones.
+func checkResult(t graph.Type) error {
+	if !t.Elem.Valid() {
+		return fmt.Errorf("it has no element type")
+	}
+	if t.Rank() > graph.MaxRank {
+		return fmt.Errorf("rank %d; at most %d dimensions", t.Rank(), graph.MaxRank)
+	}
+	for _, d := range t.Shape {
+		if err := d.Valid(); err != nil {
+			return err
+		}
+		if n, ok := d.Const(); ok && n < 0 {
+			return fmt.Errorf("dimension %d is negative", n)
+		}
+	}
+	return nil
+}
+
+func paramName(ps []Param, i int) string {
+	p, _ := param(ps, i)
+	return p.Name
 }
 
 // param returns the parameter that argument i belongs to.
@@ -234,10 +278,11 @@ func (o *Op) check(c *graph.Call) error {
 			}
 			vars[p.Same] = e
 		}
-		if p.Const {
-			if v.Kind != graph.Const {
-				return fmt.Errorf("input %d (%s) must be a constant: bind it to its value", i, p.Name)
-			}
+		if p.Const && v.Kind != graph.Const {
+			return fmt.Errorf("input %d (%s) must be a constant: bind it to its value", i, p.Name)
+		}
+		if !p.Encoded && v.Type.Enc != (enc.Encoding{}) {
+			return fmt.Errorf("input %d (%s) is %s; this input takes plain tensors only: decode it with Cast, or declare the weight plain", i, p.Name, v.Type)
 		}
 	}
 	for i := len(c.In); i < len(o.Inputs); i++ {
