@@ -104,12 +104,12 @@ func (d *Device) Supports(g *graph.Graph) ([]Verdict, error) {
 	return vs, nil
 }
 
-// Alloc allocates size bytes on heap 0, zeroed or not as the device likes.
+// Alloc allocates size zeroed bytes on heap 0.
 func (d *Device) Alloc(ctx context.Context, size int64) (*Buffer, error) {
 	return d.AllocOn(ctx, size, 0)
 }
 
-// AllocOn allocates on a heap of Caps.Heaps.
+// AllocOn allocates zeroed bytes on a heap of Caps.Heaps.
 func (d *Device) AllocOn(ctx context.Context, size int64, heap int) (*Buffer, error) {
 	if err := d.ready("alloc"); err != nil {
 		return nil, err

@@ -75,7 +75,7 @@ type Device interface {
 	// a graph: len(verdicts) == len(g.Nodes). It is necessary, not
 	// sufficient: Compile may still refuse the whole.
 	Supports(g *graph.Graph) []Verdict
-	// Alloc allocates memory for arguments of executables.
+	// Alloc allocates zeroed memory for arguments of executables.
 	Alloc(ctx context.Context, s MemSpec) (Memory, error)
 	// Compile prepares a graph, all of whose nodes Supports accepted, and
 	// makes the device's own copies of weights where it needs another

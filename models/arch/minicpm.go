@@ -1,0 +1,21 @@
+package arch
+
+import "math"
+
+func init() { families["minicpm"] = textOnly(readMiniCPM) }
+
+// readMiniCPM reads a MiniCPMForCausalLM config: Llama with three scaling
+// factors (maximal update parametrization): on the embeddings, on each
+// residual branch, and before the head.
+func readMiniCPM(c config, prefix, head string) *Decoder {
+	d := readDecoder(c, prefix, head)
+	d.Eps = c.float("rms_norm_eps", 1e-5, 0, 1)
+	d.EmbedScale = c.float("scale_emb", 1, 1e-6, 1e6)
+	d.ResidualScale = c.float("scale_depth", math.Sqrt(float64(d.Layers)), 1e-6, 1e6) / math.Sqrt(float64(d.Layers))
+	d.LogitScale = float64(c.int("dim_model_base", d.Hidden, 1, maxWidth)) / float64(d.Hidden)
+	c.want("num_experts", !c.has("num_experts"), c.m["num_experts"], "want a dense model")
+	if !c.has("tie_word_embeddings") { // the class's default
+		d.Head = prefix + "embed_tokens.weight"
+	}
+	return d
+}
