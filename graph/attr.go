@@ -2,6 +2,7 @@ package graph
 
 import (
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/heddle-ml/heddle/graph/enc"
@@ -159,4 +160,56 @@ func (as Attrs) sorted() (Attrs, error) {
 		}
 	}
 	return out, nil
+}
+
+// valid returns nil, or why the attributes are not in canonical form.
+func (as Attrs) valid() error {
+	for i := range as {
+		a := &as[i]
+		if a.Name == "" || len(a.Name) > maxName || i > 0 && a.Name <= as[i-1].Name {
+			return fmt.Errorf("attribute %.64q has no name of its own, or is not in ascending order", a.Name)
+		}
+		if err := a.valid(); err != nil {
+			return fmt.Errorf("attribute %q: %w", a.Name, err)
+		}
+	}
+	return nil
+}
+
+// valid returns nil, or why a does not hold one value, of its kind.
+func (a *Attr) valid() error {
+	rest := *a
+	switch a.Kind {
+	case AttrInt:
+		rest.Int = 0
+	case AttrFloat:
+		rest.Float = 0
+	case AttrString:
+		rest.Str = ""
+	case AttrInts:
+		rest.Ints = nil
+	case AttrFloats:
+		rest.Floats = nil
+	case AttrStrings:
+		rest.Strings = nil
+	case AttrElem:
+		if !a.Elem.Valid() {
+			return fmt.Errorf("invalid element type %d", a.Elem)
+		}
+		rest.Elem = enc.Invalid
+	case AttrTensor:
+		if a.Tensor == nil || len(a.Tensor.Shape) > MaxRank {
+			return fmt.Errorf("has no tensor, or one of more than %d dimensions", MaxRank)
+		}
+		if err := a.Tensor.Valid(); err != nil {
+			return err
+		}
+		rest.Tensor = nil
+	default:
+		return fmt.Errorf("unknown kind %d", a.Kind)
+	}
+	if rest.Int != 0 || math.Float32bits(rest.Float) != 0 || rest.Str != "" || rest.Ints != nil || rest.Floats != nil || rest.Strings != nil || rest.Elem != enc.Invalid || rest.Tensor != nil {
+		return fmt.Errorf("holds a value of another kind than its own")
+	}
+	return nil
 }

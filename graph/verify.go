@@ -3,6 +3,7 @@ package graph
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/heddle-ml/heddle/graph/dim"
@@ -10,12 +11,13 @@ import (
 )
 
 // Verify checks everything that the rest of heddle relies on: ids in range,
-// nodes in order, unique names, declared symbols, types equal to what the
+// nodes in order and values numbered in the order of their definition, unique
+// names, declared symbols, well-formed attributes, types equal to what the
 // operators infer, weights that match their types and lie inside their
 // sources, states threaded linearly. It returns an *Error naming the first
 // node or value at fault. The graph may come from a hostile file.
 func Verify(g *Graph, s Schemas) error {
-	v := &verifier{g: g, s: s}
+	v := &verifier{g: g, s: s, sizes: map[string]int64{}, dims: map[string]bool{}}
 	for _, step := range []func() error{v.symbols, v.sources, v.values, v.nodes, v.ports, v.states} {
 		if err := step(); err != nil {
 			var ge *Error
@@ -28,9 +30,22 @@ func Verify(g *Graph, s Schemas) error {
 	return nil
 }
 
+// Limits on what a graph may claim; real models stay far below.
+const (
+	maxName    = 4096 // bytes
+	maxSymbols = 256
+)
+
 type verifier struct {
-	g *Graph
-	s Schemas
+	g     *Graph
+	s     Schemas
+	sizes map[string]int64 // of sources
+	dims  map[string]bool  // texts of symbolic dimensions that have been checked
+}
+
+// longName is for names whose length alone is at fault.
+func longName(what, s string) error {
+	return fmt.Errorf("the name of %s, %q..., has %d bytes; at most %d", what, s[:32], len(s), maxName)
 }
 
 func (v *verifier) valueErr(id ValueID, err error) error {
@@ -43,6 +58,12 @@ func (v *verifier) nodeErr(id NodeID, format string, args ...any) error {
 }
 
 func (v *verifier) symbols() error {
+	if len(v.g.Name) > maxName {
+		return longName("the graph", v.g.Name)
+	}
+	if n := len(v.g.Symbols); n > maxSymbols {
+		return fmt.Errorf("%d symbols; at most %d", n, maxSymbols)
+	}
 	seen := map[string]bool{}
 	for _, s := range v.g.Symbols {
 		if err := s.Valid(); err != nil {
@@ -57,12 +78,11 @@ func (v *verifier) symbols() error {
 }
 
 func (v *verifier) sources() error {
-	seen := map[string]bool{}
 	for _, s := range v.g.Sources {
-		if s.Name == "" || seen[s.Name] || s.Size < 0 {
+		if _, twice := v.sizes[s.Name]; twice || s.Name == "" || s.Size < 0 {
 			return fmt.Errorf("source %q is unnamed, declared twice or of negative size", s.Name)
 		}
-		seen[s.Name] = true
+		v.sizes[s.Name] = s.Size
 	}
 	return nil
 }
@@ -73,6 +93,9 @@ func (v *verifier) values() error {
 		x := &v.g.Values[id]
 		if x.Name == "" || names[x.Name] {
 			return v.valueErr(ValueID(id), errors.New("the name is empty or taken"))
+		}
+		if len(x.Name) > maxName {
+			return longName("a value", x.Name)
 		}
 		names[x.Name] = true
 		if err := v.typ(x.Type); err != nil {
@@ -94,8 +117,9 @@ func (v *verifier) values() error {
 				return v.valueErr(ValueID(id), errors.New("an input has neither data nor a node"))
 			}
 		case Result:
-			if x.Data != nil || x.Def < 0 || int(x.Def) >= len(v.g.Nodes) || !slices.Contains(v.g.Nodes[x.Def].Out, ValueID(id)) {
-				return v.valueErr(ValueID(id), errors.New("no node makes it"))
+			// That node Def makes it is checked with the nodes.
+			if x.Data != nil {
+				return v.valueErr(ValueID(id), errors.New("a result has no data"))
 			}
 		default:
 			return v.valueErr(ValueID(id), fmt.Errorf("unknown kind %d", x.Kind))
@@ -112,7 +136,7 @@ func (v *verifier) typ(t Type) error {
 		return err
 	}
 	for _, d := range t.Shape {
-		_, hi, err := d.Bounds(v.g.Symbols)
+		hi, err := v.dim(d)
 		if err != nil {
 			return err
 		}
@@ -123,10 +147,29 @@ func (v *verifier) typ(t Type) error {
 	return nil
 }
 
+// dim checks one dimension and returns its upper bound.
+func (v *verifier) dim(d dim.Dim) (int64, error) {
+	if n, ok := d.Const(); ok {
+		return n, nil
+	}
+	_, hi, err := d.Bounds(v.g.Symbols)
+	if err != nil {
+		return 0, err
+	}
+	if s := d.String(); !v.dims[s] {
+		// The forms of a graph hold expressions as text.
+		if back, err := dim.Parse(s); err != nil || !back.Equal(d) {
+			return 0, fmt.Errorf("dimension %.64s... is too complex", s)
+		}
+		v.dims[s] = true
+	}
+	return hi, nil
+}
+
 func (v *verifier) weight(x *Value) error {
 	w := x.Data
 	if w.Dims != nil {
-		if w.Parts != nil || w.Perm != nil {
+		if w.Parts != nil || w.Perm != nil || w.Axis != 0 {
 			return errors.New("symbolic integers have no parts")
 		}
 		shape, ok := x.Type.Shape.Const()
@@ -135,11 +178,14 @@ func (v *verifier) weight(x *Value) error {
 			return fmt.Errorf("%d symbolic integers cannot have type %s", len(w.Dims), x.Type)
 		}
 		for _, d := range w.Dims {
-			if _, _, err := d.Bounds(v.g.Symbols); err != nil {
+			if _, err := v.dim(d); err != nil {
 				return err
 			}
 		}
 		return nil
+	}
+	if w.Axis < 0 || w.Axis >= MaxRank {
+		return fmt.Errorf("axis %d is not a dimension", w.Axis)
 	}
 	shape, ok := x.Type.Shape.Const()
 	if !ok {
@@ -233,7 +279,10 @@ func (v *verifier) part(p *Part) error {
 		}
 	}
 	if p.Source == "" {
-		if p.Inline != nil && (int64(len(p.Inline)) != l.Total() || p.Offset != 0 || p.ScaleOffset != 0 || p.ZeroOffset != 0) {
+		if p.Offset != 0 || p.ScaleOffset != 0 || p.ZeroOffset != 0 {
+			return errors.New("has an offset but no source")
+		}
+		if p.Inline != nil && int64(len(p.Inline)) != l.Total() {
 			return fmt.Errorf("holds %d bytes, needs %d", len(p.Inline), l.Total())
 		}
 		return nil
@@ -241,11 +290,10 @@ func (v *verifier) part(p *Part) error {
 	if p.Inline != nil {
 		return errors.New("has both a source and bytes of its own")
 	}
-	i := slices.IndexFunc(v.g.Sources, func(s Source) bool { return s.Name == p.Source })
-	if i < 0 {
+	size, ok := v.sizes[p.Source]
+	if !ok {
 		return fmt.Errorf("source %q is not declared", p.Source)
 	}
-	size := v.g.Sources[i].Size
 	for _, plane := range []struct{ off, n int64 }{{p.Offset, l.Data}, {p.ScaleOffset, l.Scale}, {p.ZeroOffset, l.Zero}} {
 		if plane.off < 0 || size > 0 && plane.n > 0 && (plane.n > size || plane.off > size-plane.n) {
 			return fmt.Errorf("bytes %d+%d are not inside source %q of %d bytes", plane.off, plane.n, p.Source, size)
@@ -259,9 +307,17 @@ func (v *verifier) nodes() error {
 	for i := range v.g.Values {
 		made[i] = v.g.Values[i].Kind != Result
 	}
+	last := NoValue // result numbered so far
 	for i := range v.g.Nodes {
 		id := NodeID(i)
 		n := &v.g.Nodes[i]
+		if err := n.Op.valid(); err != nil {
+			return v.nodeErr(id, "%w", err)
+		}
+		if len(n.Name) > maxName {
+			return v.nodeErr(id, "%w", longName("the node", n.Name))
+		}
+		highest := NoValue // input
 		for k, x := range n.In {
 			if x == NoValue {
 				continue
@@ -272,10 +328,12 @@ func (v *verifier) nodes() error {
 			if !made[x] {
 				return v.nodeErr(id, "input %d is %q, which is made later", k, v.g.Values[x].Name)
 			}
+			highest = max(highest, x)
 		}
-		if _, err := n.Attrs.sorted(); err != nil {
+		if err := n.Attrs.valid(); err != nil {
 			return v.nodeErr(id, "%w", err)
 		}
+		before := last
 		for k, x := range n.Out {
 			if x == NoValue {
 				continue
@@ -283,7 +341,13 @@ func (v *verifier) nodes() error {
 			if y := v.g.Value(x); y == nil || y.Kind != Result || y.Def != id || made[x] {
 				return v.nodeErr(id, "output %d is not a result of this node alone", k)
 			}
-			made[x] = true
+			if x <= last || x <= highest {
+				return v.nodeErr(id, "output %d is value %d: values are numbered in the order of their definition", k, x)
+			}
+			made[x], last = true, x
+		}
+		if last == before {
+			return v.nodeErr(id, "has no output that is wanted")
 		}
 		types, err := v.s.Infer(v.g.Call(id))
 		if err != nil {
@@ -298,21 +362,43 @@ func (v *verifier) nodes() error {
 			}
 		}
 	}
+	if i := slices.Index(made, false); i >= 0 {
+		return v.valueErr(ValueID(i), errors.New("no node makes it"))
+	}
+	return nil
+}
+
+// valid returns nil, or why the reference has no text form.
+func (o OpRef) valid() error {
+	ok := o.Name != "" && len(o.Domain)+len(o.Name) <= maxName && o.Version >= 0 && o.Version <= math.MaxInt32
+	for i := 0; ok && i < len(o.Name); i++ {
+		ok = isNameByte(o.Name[i]) && o.Name[i] != '.'
+	}
+	for i := 0; ok && i < len(o.Domain); i++ {
+		ok = isNameByte(o.Domain[i])
+	}
+	if !ok {
+		return fmt.Errorf("%q of domain %q at version %d cannot be an operator", o.Name, o.Domain, o.Version)
+	}
 	return nil
 }
 
 func (v *verifier) ports() error {
 	seen := map[ValueID]bool{}
+	last := NoValue
 	for _, id := range v.g.Inputs {
-		if x := v.g.Value(id); x == nil || x.Kind != Input || seen[id] {
-			return fmt.Errorf("input list: value %d is not an input, or twice there", id)
+		if x := v.g.Value(id); x == nil || x.Kind != Input || id <= last {
+			return fmt.Errorf("input list: value %d is not an input, or not in ascending order", id)
 		}
-		seen[id] = true
+		seen[id], last = true, id
 	}
 	names := map[string]bool{}
 	for _, p := range v.g.Outputs {
 		if v.g.Value(p.Value) == nil || p.Name == "" || names[p.Name] {
 			return fmt.Errorf("output %q has no value, no name or a name that is taken", p.Name)
+		}
+		if len(p.Name) > maxName {
+			return longName("an output", p.Name)
 		}
 		names[p.Name] = true
 	}
@@ -337,6 +423,9 @@ func (v *verifier) states() error {
 		}
 		if !in.Type.Equal(out.Type) {
 			return fmt.Errorf("state %q changes its type from %s to %s", s.Name, in.Type, out.Type)
+		}
+		if len(s.Name) > maxName {
+			return longName("a state", s.Name)
 		}
 		names[s.Name], declared[s.In] = true, true
 	}

@@ -2,6 +2,7 @@ package enc
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -184,7 +185,7 @@ func (e Encoding) Valid(elem Elem, shape dim.Shape) error {
 		if e.Axis < -1 || e.Axis >= len(shape) {
 			return bad("axis %d is not in the shape", e.Axis)
 		}
-		if e.BlockLen < 0 || e.BlockLen > 0 && e.Axis < 0 {
+		if e.BlockLen < 0 || e.BlockLen > math.MaxInt32 || e.BlockLen > 0 && e.Axis < 0 {
 			return bad("block length %d needs an axis", e.BlockLen)
 		}
 		return nil
