@@ -31,9 +31,9 @@ type Table struct {
 	Sigmoid  func(dst, src []float32) // 1/(1+e^-x), within 4 ulp
 	Tanh     func(dst, src []float32) // within 4 ulp
 	Erf      func(dst, src []float32) // within 4 ulp
-	SiLU     func(dst, src []float32) // x*sigmoid(x), within 4 ulp
-	GELU     func(dst, src []float32) // x*Phi(x), relative error below 1e-5, 1e-6 for x > -2
-	GELUTanh func(dst, src []float32) // the tanh approximation of GELU, relative error below 1e-5, 1e-6 for x > -2
+	SiLU     func(dst, src []float32) // x*sigmoid(x), within 4 ulp for x > -87 (then the sigmoid is denormal)
+	GELU     func(dst, src []float32) // x*Phi(x), relative error below 1e-6 for x > -2, 2e-5 for x > -12
+	GELUTanh func(dst, src []float32) // the tanh approximation of GELU, relative error below 1e-6 for x > -2, 2e-5 for x > -12
 
 	// ExpSum computes dst[i] = e^(src[i]-shift) and returns the sum of dst.
 	ExpSum func(dst, src []float32, shift float32) float32

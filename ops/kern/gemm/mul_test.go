@@ -23,7 +23,7 @@ func guarded(rng *rand.Rand, n int) []float32 {
 	}
 	x := buf[3 : 3+n : len(buf)]
 	for i := range x {
-		x[i] = float32(rng.NormFloat64())
+		x[i] = float32(int32(rng.Uint32())) * 0x1p-30
 	}
 	return x
 }
@@ -134,7 +134,7 @@ func eachTier(t *testing.T, f func(t *testing.T, k *kern.Table)) {
 var sizes = []struct{ m, n, k int }{
 	{1, 1, 1}, {1, 16, 1}, {1, 17, 3}, {2, 15, 4}, {3, 16, 5}, {4, 31, 7}, {5, 32, 8}, {6, 16, 16},
 	{7, 33, 17}, {12, 48, 31}, {13, 1, 64}, {1, 100, 300}, {11, 40, 255}, {6, 64, 256}, {19, 20, 257},
-	{13, 18, 600}, {97, 50, 40}, {100, 17, 513}, {0, 5, 5}, {5, 0, 5}, {5, 7, 0}, {1, 300, 9000},
+	{13, 18, 600}, {97, 50, 40}, {100, 17, 513}, {0, 5, 5}, {5, 0, 5}, {5, 7, 0}, {1, 20, 9000},
 }
 
 func TestMul(t *testing.T) {
