@@ -1,0 +1,137 @@
+package ops
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/heddle-ml/heddle/graph"
+	"github.com/heddle-ml/heddle/graph/dim"
+	"github.com/heddle-ml/heddle/graph/enc"
+)
+
+func init() {
+	const ordered = wide | codes8 | Bools
+	Register(reduction("ReduceMax", 20, ordered, Exact, "The greatest element; of none, -Inf or the type's least."))
+	Register(reduction("ReduceMin", 20, ordered, Exact, "The least element; of none, +Inf or the type's greatest."))
+	Register(reduction("ReduceSum", 13, wide, Contraction, "The sum; of none, 0."))
+	Register(reduction("ReduceMean", 18, wide, Contraction, "The mean; of none, NaN."))
+	Register(reduction("ReduceProd", 18, wide, Contraction, "The product; of none, 1."))
+	Register(reduceVia("ReduceL1", "The sum of absolute values.",
+		func(b *graph.Builder, x graph.ValueID, reduce reducer) graph.ValueID {
+			return reduce("ReduceSum", b.Op("Abs", values{x}))
+		}))
+	Register(reduceVia("ReduceSumSquare", "The sum of squares.",
+		func(b *graph.Builder, x graph.ValueID, reduce reducer) graph.ValueID {
+			return reduce("ReduceSum", b.Op("Mul", values{x, x}))
+		}))
+	Register(reduceVia("ReduceL2", "The square root of the sum of squares.",
+		func(b *graph.Builder, x graph.ValueID, reduce reducer) graph.ValueID {
+			s := reduce("ReduceSum", b.Op("Mul", values{x, x}))
+			elem := b.Type(x).Elem
+			if !elem.IsFloat() {
+				s = cast(b, s, enc.F64) // Sqrt takes no integers
+			}
+			return cast(b, b.Op("Sqrt", values{s}), elem)
+		}))
+
+	for _, m := range []struct{ name, doc string }{
+		{"ArgMax", "The position of the greatest element along axis, the first (or last) of equal ones."},
+		{"ArgMin", "The position of the least element along axis, the first (or last) of equal ones."},
+	} {
+		Register(Op{
+			Ref: onnx(m.name, 13), Doc: m.doc,
+			Inputs:  in1("data", Numbers),
+			Outputs: []Param{{Name: "reduced", Types: i64Only}},
+			Attrs: []AttrSpec{
+				{Name: "axis", Kind: graph.AttrInt, Default: "0"},
+				{Name: "keepdims", Kind: graph.AttrInt, Default: "1"},
+				{Name: "select_last_index", Kind: graph.AttrInt, Default: "0"},
+			},
+			Infer: func(c *graph.Call) ([]graph.Type, error) {
+				s := c.Type(0).Shape
+				axis, err := attrAxis(c, 0, len(s))
+				if err != nil {
+					return nil, fmt.Errorf("%s: %w", describe(c, 0), err)
+				}
+				if s[axis].Is(0) {
+					return nil, fmt.Errorf("%s: there is nothing along axis %d", describe(c, 0), axis)
+				}
+				return result(enc.I64, reducedShape(s, []int{axis}, c.Attrs.Int("keepdims", 1) != 0))
+			},
+			Cost: opsPerElement(1),
+		})
+	}
+}
+
+// reduction describes an operator over the axes that input 1 lists: all of
+// them if it is absent or empty, unless noop_with_empty_axes is set. Older
+// versions gave the axes as an attribute.
+func reduction(name string, version int, types TypeSet, class Class, doc string) Op {
+	return Op{
+		Ref: onnx(name, version), Doc: doc,
+		Inputs: []Param{
+			{Name: "data", Types: types, Same: "T"},
+			{Name: "axes", Types: i64Only, Const: true, Optional: true},
+		},
+		Outputs: in1("reduced", types),
+		Attrs: []AttrSpec{
+			{Name: "keepdims", Kind: graph.AttrInt, Default: "1"},
+			{Name: "noop_with_empty_axes", Kind: graph.AttrInt, Default: "0"},
+		},
+		Infer: func(c *graph.Call) ([]graph.Type, error) {
+			s := c.Type(0).Shape
+			var ns []int64
+			if c.Has(1) {
+				var err error
+				if ns, err = intOperand(c, 1); err != nil {
+					return nil, err
+				}
+			}
+			axes, err := normAxes(ns, len(s))
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", describe(c, 0), err)
+			}
+			if len(axes) == 0 {
+				if c.Attrs.Int("noop_with_empty_axes", 0) != 0 {
+					return likeFirst(c)
+				}
+				for i := range s {
+					axes = append(axes, i)
+				}
+			}
+			return result(c.Type(0).Elem, reducedShape(s, axes, c.Attrs.Int("keepdims", 1) != 0))
+		},
+		Cost: opsPerElement(1), Class: class,
+	}
+}
+
+// reducedShape drops the axes, or makes them 1.
+func reducedShape(s dim.Shape, axes []int, keep bool) dim.Shape {
+	var out dim.Shape
+	for i, d := range s {
+		switch {
+		case !slices.Contains(axes, i):
+			out = append(out, d)
+		case keep:
+			out = append(out, dim.Of(1))
+		}
+	}
+	return out
+}
+
+// reducer applies a reduction over the axes of the node being decomposed.
+type reducer func(op string, v graph.ValueID) graph.ValueID
+
+// reduceVia describes a composite reduction. With noop_with_empty_axes, whose
+// meaning for these operators is to apply only the elementwise part, the inner
+// reduction passes its operand through.
+func reduceVia(name, doc string, body func(b *graph.Builder, x graph.ValueID, reduce reducer) graph.ValueID) Op {
+	o := reduction(name, 18, wide, Contraction, doc)
+	o.Cost = opsPerElement(2)
+	o.Decompose = func(b *graph.Builder, c *graph.Call, in []graph.ValueID) ([]graph.ValueID, error) {
+		return decomposed(b, body(b, in[0], func(op string, v graph.ValueID) graph.ValueID {
+			return b.Op(op, values{v, input(in, 1)}, c.Attrs...)
+		}))
+	}
+	return o
+}
