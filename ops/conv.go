@@ -163,7 +163,7 @@ func (w *window) spatial(c *graph.Call, head dim.Shape, s dim.Shape) (dim.Shape,
 }
 
 // convShape infers a convolution of input x with weight w and bias b, the
-// last of which may be absent.
+// last of which may be absent, or -1.
 func convShape(c *graph.Call, x, w, b int) (dim.Shape, error) {
 	in, weight := c.Type(x).Shape, c.Type(w).Shape
 	if len(in) < 3 || len(weight) != len(in) {
@@ -180,7 +180,7 @@ func convShape(c *graph.Call, x, w, b int) (dim.Shape, error) {
 	if !in[1].Equal(dim.Of(fixed[1]).MulInt(group)) {
 		return nil, fmt.Errorf("%s has %s channels, %s with %d groups takes %d", describe(c, x), in[1], describe(c, w), group, fixed[1]*group)
 	}
-	if c.Has(b) && !c.Type(b).Shape.Equal(weight[:1]) {
+	if b >= 0 && c.Has(b) && !c.Type(b).Shape.Equal(weight[:1]) {
 		return nil, fmt.Errorf("%s: want [%d], as %s has output channels", describe(c, b), fixed[0], describe(c, w))
 	}
 	win, err := windowOf(c, len(in)-2, fixed[2:])

@@ -193,7 +193,8 @@ func isOneElement(s dim.Shape) bool {
 // checkScale checks scale and zero point, inputs 1 and 2, of (de)quantization.
 func checkScale(c *graph.Call) error {
 	x, scale := c.Type(0), c.Type(1)
-	if c.Has(2) && !c.Type(2).Shape.Equal(scale.Shape) {
+	both := isOneElement(scale.Shape) && isOneElement(c.Type(2).Shape) // [] and [1] are alike
+	if c.Has(2) && !both && !c.Type(2).Shape.Equal(scale.Shape) {
 		return fmt.Errorf("%s and %s differ; want equal shapes", describe(c, 1), describe(c, 2))
 	}
 	block := c.Attrs.Int("block_size", 0)

@@ -132,7 +132,10 @@ func decomposeRope(b *graph.Builder, c *graph.Call, in []graph.ValueID) ([]graph
 	}
 	interleaved := c.Attrs.Int("interleaved", 0) != 0
 	half, _ := exactDiv(r.rotate, 2)
-	turned := b.Type(x).Shape
+	turned := dim.Shape{r.batch, r.heads, r.seq, r.rotate}
+	if r.flat {
+		turned[1], turned[2] = r.seq, r.heads
+	}
 	var x1, x2 graph.ValueID
 	if interleaved {
 		// [..., R] as [..., R/2, 2]
