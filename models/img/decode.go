@@ -173,7 +173,7 @@ func tooManyBytes(n int64, l Limits) error {
 // eight, colour profiles ignored. Pixels are Pillow's exactly, with two
 // exceptions: 16-bit gray keeps its high byte, where Pillow clips everything
 // above 255 to white; and JPEG goes through package image/jpeg, whose inverse
-// cosine transform differs from libjpeg's by a level here and there (at most two
+// cosine transform differs from libjpeg's by a level here and there (at most three
 // in our tests).
 //
 // Errors wrap [ErrFormat], [ErrDamaged] or [ErrTooLarge].
@@ -185,7 +185,7 @@ func Decode(name string, data []byte, limits Limits) (RGB, error) {
 	return p, nil
 }
 
-func decode(data []byte, limits Limits) (p RGB, err error) {
+func decode(data []byte, limits Limits) (RGB, error) {
 	if len(data) > limits.MaxBytes {
 		return RGB{}, tooManyBytes(int64(len(data)), limits)
 	}
@@ -193,28 +193,32 @@ func decode(data []byte, limits Limits) (p RGB, err error) {
 	if err != nil {
 		return RGB{}, err
 	}
-	// The decoders are not ours. Should one of them panic on a forged file, that
+	return kind.read(data, limits)
+}
+
+func (f *format) read(data []byte, limits Limits) (p RGB, err error) {
+	// Most decoders are not ours. Should one of them panic on a forged file, that
 	// is the file's fault and not the program's end.
 	defer func() {
 		if r := recover(); r != nil {
-			p, err = RGB{}, fmt.Errorf("%w: its %s decoder gave up (%v): save the picture again", ErrDamaged, kind.name, r)
+			p, err = RGB{}, fmt.Errorf("%w: the %s decoder gave up (%v): save the picture again", ErrDamaged, f.name, r)
 		}
 	}()
-	h, err := kind.header(data)
+	h, err := f.header(data)
 	if err != nil {
-		return RGB{}, damaged(kind, err)
+		return RGB{}, damaged(f, err)
 	}
 	if err := limits.check(h, len(data)); err != nil {
 		return RGB{}, err
 	}
-	if p, err = kind.decode(data); err != nil {
-		return RGB{}, damaged(kind, err)
+	if p, err = f.decode(data); err != nil {
+		return RGB{}, damaged(f, err)
 	}
 	if p.W != h.w || p.H != h.h {
-		return RGB{}, damaged(kind, fmt.Errorf("%dx%d pixels in a file whose header says %dx%d", p.W, p.H, h.w, h.h))
+		return RGB{}, damaged(f, fmt.Errorf("%dx%d pixels in a file whose header says %dx%d", p.W, p.H, h.w, h.h))
 	}
-	if kind.exif != nil {
-		p = upright(p, orientation(kind.exif(data)))
+	if f.exif != nil {
+		p = upright(p, orientation(f.exif(data)))
 	}
 	return p, nil
 }
