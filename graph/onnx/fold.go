@@ -1,0 +1,190 @@
+package onnx
+
+import (
+	"encoding/binary"
+	"fmt"
+	"strings"
+
+	"github.com/heddle-ml/heddle/graph"
+	"github.com/heddle-ml/heddle/graph/dim"
+	"github.com/heddle-ml/heddle/graph/enc"
+	"github.com/heddle-ml/heddle/ops"
+	"github.com/heddle-ml/heddle/ops/oracle"
+)
+
+// maxFolded bounds the elements that one folded node reads and writes. Shape
+// arithmetic has a handful; a table of positions may have thousands.
+const maxFolded = 1 << 20
+
+// typeOnly reports whether only the type of operand i matters.
+func typeOnly(n *node, i int) bool {
+	return n.Domain == "" && (n.OpType == "Shape" || n.OpType == "Size" || n.OpType == "CastLike" && i == 1)
+}
+
+// constOperand reports whether operand i of an operator must be a constant.
+func constOperand(n *node, i int) bool {
+	if r := rules[n.OpType]; r != nil && n.Domain == "" && r.constant != nil {
+		return r.constant(n, i)
+	}
+	o := ops.Get(n.Domain, n.OpType)
+	return o != nil && i < len(o.Inputs) && o.Inputs[i].Const
+}
+
+// neededValues returns the names of the values that must be known at import:
+// operands that decide shapes, and all that they are computed from. Nodes are
+// in order, so one pass backwards finds them.
+func neededValues(nodes []node) map[string]bool {
+	needed := map[string]bool{}
+	for k := len(nodes) - 1; k >= 0; k-- {
+		n := &nodes[k]
+		all := false
+		for _, out := range n.Outputs {
+			all = all || out != "" && needed[out]
+		}
+		for i, in := range n.Inputs {
+			if in != "" && (all && !typeOnly(n, i) || constOperand(n, i)) {
+				needed[in] = true
+			}
+		}
+	}
+	return needed
+}
+
+// fold computes a call whose operands are known, numerically or as symbolic
+// integers. It returns nil when it cannot.
+func (im *importer) fold(c *graph.Call, types []graph.Type) ([]*operand, error) {
+	if o := ops.Get(c.Op.Domain, c.Op.Name); o != nil && o.Fold != nil {
+		if ds, ok := o.Fold(c); ok {
+			if v := foldedDims(ds, types[0]); v != nil {
+				out := make([]*operand, len(types))
+				out[0] = v
+				return out, nil
+			}
+		}
+	}
+	total := int64(0)
+	count := func(t graph.Type) bool {
+		shape, ok := t.Shape.Const()
+		if !ok {
+			return false
+		}
+		n, err := dim.Count(shape)
+		if err != nil || n > maxFolded {
+			return false
+		}
+		total += n
+		return total <= maxFolded
+	}
+	in := make([]*oracle.Tensor, len(c.In))
+	for i, v := range c.In {
+		if v == nil {
+			continue
+		}
+		t, ok := v.Const()
+		if !ok || !count(v.Type) {
+			return nil, nil
+		}
+		var err error
+		if in[i], err = oracle.FromConst(t); err != nil {
+			return nil, err
+		}
+	}
+	for i, t := range types {
+		if c.Want(i) && !count(t) {
+			return nil, nil
+		}
+	}
+	results, err := oracle.EvalNode(c, in, types)
+	if err != nil {
+		return nil, fmt.Errorf("compute a shape: %w", err)
+	}
+	out := make([]*operand, len(types))
+	for i, r := range results {
+		if r == nil || !c.Want(i) {
+			continue
+		}
+		t, err := r.Const()
+		if err != nil {
+			return nil, fmt.Errorf("compute a shape: %w", err)
+		}
+		out[i] = constant(t)
+	}
+	return out, nil
+}
+
+// foldedDims returns a constant of type t with values ds, nil when t cannot
+// hold them.
+func foldedDims(ds []dim.Dim, t graph.Type) *operand {
+	shape, ok := t.Shape.Const()
+	if n, err := dim.Count(shape); !ok || err != nil || len(shape) > 1 || n != int64(len(ds)) {
+		return nil
+	}
+	var v *operand
+	ns, known := dim.Shape(ds).Const()
+	switch {
+	case known && t.Elem == enc.I32:
+		x := &graph.Tensor{Elem: enc.I32, Shape: []int64{int64(len(ns))}}
+		for _, n := range ns {
+			if int64(int32(n)) != n {
+				return nil
+			}
+			x.Data = binary.LittleEndian.AppendUint32(x.Data, uint32(n))
+		}
+		v = constant(x)
+	case t.Elem == enc.I64:
+		v = dims(ds)
+	default:
+		return nil
+	}
+	v.value.Type.Shape = dim.Ofs(shape...)
+	if w := v.value.Data; w.Dims == nil {
+		w.Parts[0].Shape = shape
+	}
+	return v
+}
+
+// unknownOperand explains why operand i, which must be a constant, is none:
+// it names what its value comes from.
+func (im *importer) unknownOperand(n *node, i int) error {
+	name := n.Inputs[i]
+	made := map[string]*node{}
+	for k := range im.nodes {
+		for _, out := range im.nodes[k].Outputs {
+			made[out] = &im.nodes[k]
+		}
+	}
+	inputs := map[string]bool{}
+	for k := range im.model.Inputs {
+		inputs[im.model.Inputs[k].Name] = true
+	}
+	var from []string
+	seen := map[string]bool{}
+	last := ""
+	for todo := []string{name}; len(todo) > 0; {
+		s := todo[len(todo)-1]
+		todo = todo[:len(todo)-1]
+		v := im.env[s]
+		if s == "" || seen[s] || v != nil && v.value.Kind == graph.Const {
+			continue
+		}
+		seen[s] = true
+		if inputs[s] {
+			from = append(from, s)
+			continue
+		}
+		m := made[s]
+		if m == nil {
+			continue
+		}
+		last = m.label() + " (" + m.op() + ")"
+		for k := len(m.Inputs) - 1; k >= 0; k-- {
+			if !typeOnly(m, k) {
+				todo = append(todo, m.Inputs[k])
+			}
+		}
+	}
+	if len(from) > 0 {
+		return fmt.Errorf("operand %d (%q) decides a shape and depends on the value of input %q; give it in ImportOptions.Values", i, name, strings.Join(from, `" and "`))
+	}
+	return fmt.Errorf("operand %d (%q) decides a shape, which node %s does not let be known before the graph runs: %w; bind symbolic dimensions with ImportOptions.Bind, or simplify the model", i, name, last, ErrUnsupported)
+}
