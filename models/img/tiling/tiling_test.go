@@ -299,7 +299,7 @@ func TestParse(t *testing.T) {
 func TestCandidateErrors(t *testing.T) {
 	_, err := tiling.UpTo(0, 3)
 	require.Error(t, err)
-	_, err = tiling.UpTo(1<<40, 1<<40)
+	_, err = tiling.UpTo(math.MaxInt, math.MaxInt)
 	require.Error(t, err)
 	for _, k := range [][2]int{{0, 3}, {4, 3}, {1, 1 << 30}, {-1, -1}} {
 		_, err = tiling.Between(k[0], k[1])
