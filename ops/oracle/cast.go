@@ -1,8 +1,6 @@
 package oracle
 
-import (
-	"fmt"
-)
+import "fmt"
 
 // castOps change types or hand their operand on.
 var castOps = map[string]evaluator{
@@ -13,8 +11,8 @@ var castOps = map[string]evaluator{
 }
 
 // cast converts to the output's type. Floating-point numbers are rounded, or
-// truncated to integers; integers discard the bits that do not fit. What does
-// not fit into an integer type is undefined in ONNX: see floatToI.
+// truncated to integers; integers discard the bits that do not fit. What
+// does not fit from floats is undefined in ONNX: see setFloat.
 func cast(x *node) ([]*Tensor, error) { return one(x.cast(x.arg(0))) }
 
 func (x *node) cast(t *Tensor) (*Tensor, error) {

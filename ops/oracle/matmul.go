@@ -14,6 +14,7 @@ var matmulOps = map[string]evaluator{
 	"Gemm":          gemm,
 	"MatMulInteger": matmulInteger,
 	"QLinearMatMul": qlinearMatMul,
+	"heddle.Linear": linear,
 }
 
 // matmul is numpy's: vectors are promoted to matrices, leading dimensions are
@@ -94,6 +95,33 @@ func mulAdd[T float64 | int64 | uint64](sum []T, f T, row []T) {
 	for i, v := range row {
 		sum[i] += f * v
 	}
+}
+
+// linear is activation(x*W + bias), with nothing rounded in between.
+func linear(x *node) ([]*Tensor, error) {
+	y, err := x.matmul(x.arg(0), x.arg(1))
+	if err != nil {
+		return nil, err
+	}
+	if bias := x.arg(2); bias != nil {
+		if y, err = x.combine(addArith, y, bias); err != nil {
+			return nil, err
+		}
+	}
+	activate := map[string]func(float64) float64{
+		"none":      func(f float64) float64 { return f },
+		"relu":      func(f float64) float64 { return max(f, 0) },
+		"gelu":      gelu,
+		"gelu_tanh": geluTanh,
+		"silu":      func(f float64) float64 { return f * sigmoid(f) },
+	}[x.Attrs.Str("activation", "none")]
+	if activate == nil {
+		return nil, fmt.Errorf("activation %q is %w", x.Attrs.Str("activation", ""), ErrUnsupported)
+	}
+	for i, f := range y.F {
+		y.F[i] = activate(f)
+	}
+	return one(y, nil)
 }
 
 // gemm is alpha*A*B + beta*C with optional transposition of A and B. Integer
@@ -183,7 +211,7 @@ func paramOffsets(param, shape []int64, axis int) ([]int, error) {
 		st := make([]int, len(shape))
 		st[axis] = 1
 		return offsets(shape, 0, st), nil
-	case len(param) == len(shape):
+	case len(param) <= len(shape):
 		return broadcastOffsets(param, shape)
 	}
 	return nil, fmt.Errorf("shape %v for a tensor of shape %v", param, shape)
@@ -223,12 +251,16 @@ func qlinearMatMul(x *node) ([]*Tensor, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := len(sum.Shape)
-	ascale, err := paramOffsets(x.arg(1).Shape, sum.Shape, r-2)
+	col := len(sum.Shape) - 1
+	row := col - 1
+	if len(x.arg(3).Shape) == 1 {
+		row = col // b is a vector: there are no columns
+	}
+	ascale, err := paramOffsets(x.arg(1).Shape, sum.Shape, row)
 	if err != nil {
 		return nil, fmt.Errorf("a_scale: %w", err)
 	}
-	bscale, err := paramOffsets(x.arg(4).Shape, sum.Shape, r-1)
+	bscale, err := paramOffsets(x.arg(4).Shape, sum.Shape, col)
 	if err != nil {
 		return nil, fmt.Errorf("b_scale: %w", err)
 	}
@@ -256,7 +288,7 @@ func (x *node) requantize(sum *Tensor, scales func(i int) (sa, sb float64), ysca
 	for i, n := range sum.I {
 		sa, sb := scales(i)
 		s := roundTo(e, roundTo(e, sa*sb)/yscale.F[0])
-		out.setFloat(i, math.RoundToEven(float64(wrapI(enc.I32, n))*s+zero))
+		out.setCode(i, math.RoundToEven(float64(wrapI(enc.I32, n))*s+zero))
 	}
 	return out, x.step(out.Len())
 }

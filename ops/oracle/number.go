@@ -65,11 +65,11 @@ func rangeI(e enc.Elem) (lo, hi int64) {
 // maxU returns the greatest value of an unsigned type.
 func maxU(e enc.Elem) uint64 { return math.MaxUint64 >> (64 - e.Bits()) }
 
-// floatToI truncates towards zero. ONNX leaves what does not fit undefined;
-// here it saturates, and NaN becomes 0.
-func floatToI(e enc.Elem, f float64) int64 {
+// clampI and clampU convert an integral number; what does not fit becomes the
+// nearest number that does, NaN 0.
+func clampI(e enc.Elem, f float64) int64 {
 	lo, hi := rangeI(e)
-	switch f = math.Trunc(f); {
+	switch {
 	case f != f:
 		return 0
 	case f <= float64(lo):
@@ -80,10 +80,9 @@ func floatToI(e enc.Elem, f float64) int64 {
 	return int64(f)
 }
 
-// floatToU is floatToI for unsigned types.
-func floatToU(e enc.Elem, f float64) uint64 {
+func clampU(e enc.Elem, f float64) uint64 {
 	hi := maxU(e)
-	switch f = math.Trunc(f); {
+	switch {
 	case f != f || f <= 0:
 		return 0
 	case f >= float64(hi):
@@ -92,18 +91,32 @@ func floatToU(e enc.Elem, f float64) uint64 {
 	return uint64(f)
 }
 
-// setFloat stores f as element i of t: rounded, or truncated and saturated.
-// It ends both casts and quantizations (whose f is integral).
+// setFloat casts f to element i of t. Floats are rounded. Integers are
+// truncated towards zero; what does not fit is undefined in ONNX, and here,
+// as in its cases, discards bits as casts of integers do, after saturating at
+// 64 bits.
 func (t *Tensor) setFloat(i int, f float64) {
 	switch {
 	case t.F != nil:
 		t.F[i] = roundTo(t.Elem, f)
-	case t.U != nil:
-		t.U[i] = floatToU(t.Elem, f)
 	case t.Elem == enc.Bool:
 		t.I[i] = boolInt(f != 0)
+	case t.U == nil:
+		t.I[i] = wrapI(t.Elem, clampI(enc.I64, math.Trunc(f)))
+	case f < 0:
+		t.U[i] = wrapU(t.Elem, uint64(clampI(enc.I64, math.Trunc(f))))
 	default:
-		t.I[i] = floatToI(t.Elem, f)
+		t.U[i] = wrapU(t.Elem, clampU(enc.U64, math.Trunc(f)))
+	}
+}
+
+// setCode stores an integral number as element i of an integer tensor and
+// saturates: the end of every quantization.
+func (t *Tensor) setCode(i int, f float64) {
+	if t.U != nil {
+		t.U[i] = clampU(t.Elem, f)
+	} else {
+		t.I[i] = clampI(t.Elem, f)
 	}
 }
 

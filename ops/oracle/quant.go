@@ -19,11 +19,11 @@ var quantOps = map[string]evaluator{
 // only one, one for each index of the axis, or one for each block along it.
 func (x *node) scaleOffsets() ([]int, error) {
 	t, scale := x.arg(0), x.arg(1)
-	if z := x.arg(2); z != nil && !slices.Equal(z.Shape, scale.Shape) {
+	if z := x.arg(2); z != nil && !slices.Equal(z.Shape, scale.Shape) && (z.Len() != 1 || scale.Len() != 1) {
 		return nil, fmt.Errorf("scales have shape %v, zero points %v", scale.Shape, z.Shape)
 	}
 	block := x.Attrs.Int("block_size", 0)
-	if len(scale.Shape) == 0 || len(scale.Shape) == 1 && block == 0 && scale.Len() == 1 {
+	if scale.Len() == 1 && (block == 0 || len(scale.Shape) == 0) {
 		return offsets(t.Shape, 0, make([]int, len(t.Shape))), nil
 	}
 	a, err := axisOf(x.Attrs.Int("axis", 1), len(t.Shape))
@@ -80,7 +80,7 @@ func quantizeLinear(x *node) ([]*Tensor, error) {
 		if zero != nil {
 			q += zero.float(offs[i])
 		}
-		out.setFloat(i, q)
+		out.setCode(i, q)
 	}
 	return one(out, x.step(out.Len()))
 }
@@ -124,10 +124,10 @@ func dynamicQuantizeLinear(x *node) ([]*Tensor, error) {
 		return nil, err
 	}
 	for i, f := range t.F {
-		y.setFloat(i, math.RoundToEven(float64(float32(f)/scale))+zero)
+		y.setCode(i, math.RoundToEven(float64(float32(f)/scale))+zero)
 	}
 	return []*Tensor{y,
 		{Elem: enc.F32, Shape: []int64{}, F: []float64{float64(scale)}},
-		{Elem: enc.U8, Shape: []int64{}, U: []uint64{floatToU(enc.U8, zero)}},
+		{Elem: enc.U8, Shape: []int64{}, U: []uint64{clampU(enc.U8, zero)}},
 	}, nil
 }

@@ -11,7 +11,7 @@ import (
 var unaryOps = map[string]evaluator{
 	"Abs":  absNeg(math.Abs, func(n int64) int64 { return max(n, -n) }),
 	"Neg":  absNeg(func(f float64) float64 { return -f }, func(n int64) int64 { return -n }),
-	"Sign": absNeg(func(f float64) float64 { return float64(sign(f, 0)) }, func(n int64) int64 { return int64(sign(n, 0)) }),
+	"Sign": absNeg(signOf, func(n int64) int64 { return int64(sign(n, 0)) }),
 	"Relu": absNeg(func(f float64) float64 { return max(f, 0) }, func(n int64) int64 { return max(n, 0) }),
 
 	"BitwiseNot": bitwiseNot,
@@ -169,6 +169,14 @@ func bitwiseNot(x *node) ([]*Tensor, error) {
 		out.U[i] = wrapU(t.Elem, ^u)
 	}
 	return one(out, nil)
+}
+
+// signOf is -1, 0 or 1; NaN stays.
+func signOf(f float64) float64 {
+	if f != f {
+		return f
+	}
+	return float64(sign(f, 0))
 }
 
 // sigmoid is 1/(1+exp(-f)), without overflow.
