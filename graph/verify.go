@@ -259,24 +259,30 @@ func IsPerm(p []int, n int) bool {
 	return true
 }
 
-func (v *verifier) part(p *Part) error {
+// layout returns the storage of the whole part, or why it has none or its
+// slice is not inside of it.
+func (p *Part) layout() (enc.Layout, error) {
 	if len(p.Shape) > MaxRank {
-		return fmt.Errorf("rank %d; at most %d dimensions", len(p.Shape), MaxRank)
+		return enc.Layout{}, fmt.Errorf("rank %d; at most %d dimensions", len(p.Shape), MaxRank)
 	}
 	if p.Enc.Kind == enc.Plain && p.Enc.Store != enc.Invalid {
-		return errors.New("a stored tensor has its own element type, not as(...)")
-	}
-	l, err := p.Enc.Layout(p.Elem, p.Shape)
-	if err != nil {
-		return err
+		return enc.Layout{}, errors.New("a stored tensor has its own element type, not as(...)")
 	}
 	if (p.Start == nil) != (p.Size == nil) || p.Start != nil && (len(p.Start) != len(p.Shape) || len(p.Size) != len(p.Shape)) {
-		return errors.New("a slice needs a start and a size for each dimension")
+		return enc.Layout{}, errors.New("a slice needs a start and a size for each dimension")
 	}
 	for a := range p.Start {
 		if p.Start[a] < 0 || p.Size[a] < 0 || p.Size[a] > p.Shape[a] || p.Start[a] > p.Shape[a]-p.Size[a] {
-			return fmt.Errorf("slice %v+%v is not inside %v", p.Start, p.Size, p.Shape)
+			return enc.Layout{}, fmt.Errorf("slice %v+%v is not inside %v", p.Start, p.Size, p.Shape)
 		}
+	}
+	return p.Enc.Layout(p.Elem, p.Shape)
+}
+
+func (v *verifier) part(p *Part) error {
+	l, err := p.layout()
+	if err != nil {
+		return err
 	}
 	if p.Source == "" {
 		if p.Offset != 0 || p.ScaleOffset != 0 || p.ZeroOffset != 0 {
