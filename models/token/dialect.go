@@ -51,7 +51,7 @@ func (t *translator) wrap(head string) error {
 }
 
 // word is what \w means: more than regexp2 takes it for.
-const word = `\p{L}\p{M}\p{Nd}\p{Nl}\p{Pc}`
+const word = `\p{L}\p{M}\p{Nd}\p{Nl}\p{Pc}\p{Other_Alphabetic}`
 
 var quantifier = regexp.MustCompile(`^(?:[*+?]|\{\d+(?:,\d*)?\}|\{,\d+\})`)
 

@@ -138,10 +138,10 @@ func parsePostProcessor(raw json.RawMessage, st *steps) (postProcessor, error) {
 		return nil, fmt.Errorf("post-processor %s is not supported", quote(kind))
 	}
 	var c struct {
-		AddPrefixSpace *bool        `json:"add_prefix_space"`
-		TrimOffsets    *bool        `json:"trim_offsets"`
-		Sep            namedTokenID `json:"sep"`
-		CLS            namedTokenID `json:"cls"`
+		AddPrefixSpace *bool         `json:"add_prefix_space"`
+		TrimOffsets    *bool         `json:"trim_offsets"`
+		Sep            *namedTokenID `json:"sep"`
+		CLS            *namedTokenID `json:"cls"`
 	}
 	if err := json.Unmarshal(raw, &c); err != nil {
 		return nil, fmt.Errorf("post-processor %s: %w", kind, err)
@@ -149,6 +149,12 @@ func parsePostProcessor(raw json.RawMessage, st *steps) (postProcessor, error) {
 	var ps postProcessors
 	if kind != "BertProcessing" && orDefault(c.TrimOffsets, true) {
 		ps = append(ps, offsetTrimmer{orDefault(c.AddPrefixSpace, true)})
+	}
+	if kind == "ByteLevel" {
+		return ps, nil
+	}
+	if c.Sep == nil || c.CLS == nil {
+		return nil, fmt.Errorf("post-processor %s: want sep and cls", kind)
 	}
 	sep, cls := []int32{c.Sep.id}, []int32{c.CLS.id}
 	switch kind {

@@ -8,7 +8,7 @@ import (
 const (
 	// maxText bounds a text to encode, in bytes. Far beyond any context
 	// window, it keeps positions in 32 bits.
-	maxText = 16 << 20
+	maxText = 8 << 20
 	// maxNormalized bounds what normalizers and pre-tokenizers may make of it:
 	// a file can ask for "a" to become "aa" any number of times.
 	maxNormalized = 2*maxText + 1<<10
@@ -117,7 +117,7 @@ func (e *editor) replace(r rune, runes int) {
 		at = e.src.spans[e.pos]
 	}
 	e.skipRunes(runes)
-	e.write(r, at)
+	e.write(string(r), at)
 }
 
 // insert writes s between what was consumed and what was not.
@@ -126,19 +126,16 @@ func (e *editor) insert(s string) {
 	if e.pos > 0 && e.src.spans != nil {
 		at = e.src.spans[e.pos-1]
 	}
-	for _, r := range s {
-		e.write(r, at)
-	}
+	e.write(s, at)
 }
 
-func (e *editor) write(r rune, at span) {
-	if e.full = e.full || len(e.out)+utf8.UTFMax > maxNormalized; e.full {
+func (e *editor) write(s string, at span) {
+	if e.full = e.full || len(s) > maxNormalized-len(e.out); e.full {
 		return
 	}
-	before := len(e.out)
-	e.out = utf8.AppendRune(e.out, r)
+	e.out = append(e.out, s...)
 	if e.src.spans != nil {
-		for range len(e.out) - before {
+		for range len(s) {
 			e.spans = append(e.spans, at)
 		}
 	}
@@ -165,9 +162,7 @@ func prepend(f *fragment, s string) (fragment, error) {
 		at = f.spans[0]
 	}
 	e := edit(f)
-	for _, r := range s {
-		e.write(r, at)
-	}
+	e.write(s, at)
 	return e.result()
 }
 
