@@ -33,10 +33,11 @@ type Args struct {
 	A   []float32 // M rows of K
 	LDA int       // distance between rows of A
 
-	B     []float32 // K x N
-	Form  Form      // how B lies in memory
-	LDB   int       // distance between rows of B, for forms KN and NK
-	Alpha float32   // 0 means 1
+	B      []float32 // K x N
+	Form   Form      // how B lies in memory
+	LDB    int       // distance between rows of B, for forms KN and NK
+	Source Source    // B instead, for form Coded
+	Alpha  float32   // 0 means 1
 
 	C   []float32 // M rows of N; must not overlap A or B
 	LDC int       // distance between rows of C
@@ -53,8 +54,8 @@ type Args struct {
 	Batch                                int
 	StrideA, StrideB, StrideC, StrideAdd int
 
-	// Scratch holds panels of B packed on the fly: Runner.Scratch floats for
-	// forms KN and NK, none for Packed.
+	// Scratch holds parts of B while they are packed or decoded: Runner.Scratch
+	// floats, none for form Packed.
 	Scratch []float32
 }
 
@@ -75,6 +76,7 @@ func New(t *kern.Table, p *pool.Pool) *Runner {
 // kernels are called through pointers.
 type worker struct {
 	tile kern.Tile
+	rows kern.Rows
 	edge [mr * nr]float32 // the tile of the last panel when N is no multiple of NR
 	_    [64]byte         // keeps workers on separate cache lines
 }
@@ -105,7 +107,7 @@ func planFor(a *Args, workers int) plan {
 	p.mb = roundUp((a.M+blocks-1)/blocks, mr)
 	panelNs := float64(a.K+1) * max(0.6*float64(p.mb), 4.3)
 	p.nb = min(max(1, int(taskNs/panelNs)), maxWide, panels)
-	if a.Form != Packed {
+	if a.Form != Packed && !a.thin() {
 		p.nb = min(p.nb, max(1, onTheFlyFloats/(nr*max(a.K, 1))))
 		// Each task packs its own panels, so rows are divided only as far as is
 		// needed to occupy the workers.
@@ -130,7 +132,19 @@ func (r *Runner) Scratch(a *Args) int {
 	if a.Form == Packed || a.M <= 0 || a.N <= 0 || a.K <= 0 {
 		return 0
 	}
-	return r.p.Workers() * planFor(a, r.p.Workers()).nb * nr * a.K
+	var each int
+	switch {
+	case a.thin():
+		if a.Form == Coded {
+			each = nr * a.K
+		}
+	default:
+		each = planFor(a, r.p.Workers()).nb * nr * a.K
+		if a.Form == Coded {
+			each += a.K
+		}
+	}
+	return r.p.Workers() * each
 }
 
 // Mul computes the products. It fails, having written nothing, if an operand
@@ -190,6 +204,10 @@ func (a *Args) check() error {
 	}
 	ok := false
 	switch a.Form {
+	case Coded:
+		if ok = a.Source != nil; !ok {
+			return fmt.Errorf("gemm: form Coded without a Source")
+		}
 	case Packed:
 		ok = fits(len(a.B), b, a.StrideB, Panels(a.N), nr*a.K, nr*a.K)
 	case KN:
@@ -226,6 +244,10 @@ func (j *job) Run(w, lo, hi int) {
 
 // block computes rows r0 to r1 of the columns of panels p0 to p1 of product b.
 func (j *job) block(w, b, r0, r1, p0, p1 int) {
+	if j.thin() {
+		j.inPlace(w, b, p0*nr, min(p1*nr, j.N))
+		return
+	}
 	panels := j.panels(w, b, p0, p1)
 	a := j.A[b*j.StrideA:]
 	c := j.C[b*j.StrideC:]
@@ -303,11 +325,23 @@ func (j *job) panels(w, b, p0, p1 int) []float32 {
 	if j.K == 0 {
 		return nil
 	}
-	src := j.B[b*j.StrideB:]
 	if j.Form == Packed {
-		return src[p0*j.K*nr:]
+		return j.B[b*j.StrideB+p0*j.K*nr:]
 	}
 	size := j.nb * nr * j.K
+	if j.Form == Coded {
+		row := j.Scratch[w*(size+j.K):][:j.K]
+		dst := j.Scratch[w*(size+j.K)+j.K:][:size]
+		if p1 == Panels(j.N) {
+			clear(dst) // the last panel's missing columns
+		}
+		for c := p0 * nr; c < min(p1*nr, j.N); c++ {
+			j.Source.Decode(row, c)
+			scatter(dst[(c/nr-p0)*nr*j.K:], row, c%nr)
+		}
+		return dst
+	}
+	src := j.B[b*j.StrideB:]
 	dst := j.Scratch[w*size:][:size]
 	for p := p0; p < p1; p++ {
 		c := p * nr

@@ -107,7 +107,7 @@ func matrix(t *testing.T, rng *rand.Rand, k, n int, form gemm.Form) (b []float32
 			tr[j*ldt+i] = src[i*ld+j]
 		}
 	}
-	if form == gemm.NK {
+	if form == gemm.NK || form == gemm.Coded {
 		return tr, ldt, ref
 	}
 	dst := guarded(rng, gemm.PackedLen(k, n))
@@ -123,6 +123,14 @@ func matrix(t *testing.T, rng *rand.Rand, k, n int, form gemm.Form) (b []float32
 	checkGuard(t, dst)
 	return dst, 0, ref
 }
+
+// rows is a Source that decodes nothing.
+type rows struct {
+	b  []float32
+	ld int
+}
+
+func (r rows) Decode(dst []float32, n int) { copy(dst, r.b[n*r.ld:]) }
 
 func eachTier(t *testing.T, f func(t *testing.T, k *kern.Table)) {
 	for _, table := range kern.Usable() {
@@ -144,7 +152,7 @@ func TestMul(t *testing.T) {
 		for _, workers := range []*pool.Pool{nil, p} {
 			r := gemm.New(table, workers)
 			for i, s := range sizes {
-				for _, form := range []gemm.Form{gemm.Packed, gemm.KN, gemm.NK} {
+				for _, form := range []gemm.Form{gemm.Packed, gemm.KN, gemm.NK, gemm.Coded} {
 					for variant := range 4 {
 						name := fmt.Sprintf("%dx%dx%d form %d variant %d", s.m, s.k, s.n, form, variant)
 						rng := rand.New(rand.NewPCG(uint64(i), uint64(variant)))
@@ -153,6 +161,9 @@ func TestMul(t *testing.T) {
 						a.A = guarded(rng, s.m*a.LDA)
 						var ref [][]float64
 						a.B, a.LDB, ref = matrix(t, rng, s.k, s.n, form)
+						if form == gemm.Coded {
+							a.Source, a.B = rows{a.B, a.LDB}, nil
+						}
 						a.LDC = s.n + variant
 						a.C = guarded(rng, s.m*a.LDC)
 						switch variant {
@@ -276,10 +287,10 @@ func TestMulBatch(t *testing.T) {
 func TestMulIsDeterministic(t *testing.T) {
 	eachTier(t, func(t *testing.T, table *kern.Table) {
 		rng := rand.New(rand.NewPCG(5, 6))
-		for _, form := range []gemm.Form{gemm.Packed, gemm.NK} {
+		for _, form := range []gemm.Form{gemm.Packed, gemm.NK, gemm.Coded} {
 			const m, n, k = 203, 190, 520
 			b, ld, _ := matrix(t, rng, k, n, form)
-			a := &gemm.Args{M: m, N: n, K: k, LDA: k, LDC: n, A: guarded(rng, m*k), B: b, LDB: ld, Form: form, Act: gemm.GELUTanh}
+			a := &gemm.Args{M: m, N: n, K: k, LDA: k, LDC: n, A: guarded(rng, m*k), B: b, LDB: ld, Form: form, Act: gemm.GELUTanh, Source: rows{b, ld}}
 			var first []float32
 			for _, workers := range []int{1, 2, 3, 8} {
 				p := pool.New(workers)
@@ -326,7 +337,8 @@ func TestMulRefusesShortOperands(t *testing.T) {
 		"overlap batch":  func(a *gemm.Args) { a.StrideC = 0 },
 		"activation":     func(a *gemm.Args) { a.Act = 99 },
 		"form":           func(a *gemm.Args) { a.Form = 9 },
-		"no scratch":     func(a *gemm.Args) { a.Form, a.LDB = gemm.NK, 5 },
+		"no scratch":     func(a *gemm.Args) { a.Form, a.Source = gemm.Coded, rows{} },
+		"no source":      func(a *gemm.Args) { a.Form, a.Scratch = gemm.Coded, make([]float32, 9999) },
 		"NK rows":        func(a *gemm.Args) { a.Form, a.LDB, a.Scratch = gemm.NK, 12, make([]float32, 9999) },
 		"huge columns":   func(a *gemm.Args) { a.N = math.MaxInt - 3 },
 		"negative batch": func(a *gemm.Args) { a.Batch = -2 },
@@ -422,10 +434,14 @@ func TestMulAllocatesNothing(t *testing.T) {
 	for _, table := range kern.Usable() {
 		r := gemm.New(table, p)
 		rng := rand.New(rand.NewPCG(1, 1))
-		for _, form := range []gemm.Form{gemm.Packed, gemm.NK} {
-			const m, n, k = 20, 200, 64
+		for i, form := range []gemm.Form{gemm.Packed, gemm.NK, gemm.KN, gemm.Coded, gemm.NK, gemm.KN, gemm.Coded} {
+			const n, k = 200, 64
+			m := 20
+			if i > 3 {
+				m = 2
+			}
 			b, ld, _ := matrix(t, rng, k, n, form)
-			a := &gemm.Args{M: m, N: n, K: k, LDA: k, LDC: n, A: guarded(rng, m*k), B: b, LDB: ld, Form: form, C: guarded(rng, m*n), Act: gemm.SiLU}
+			a := &gemm.Args{M: m, N: n, K: k, LDA: k, LDC: n, A: guarded(rng, m*k), B: b, LDB: ld, Form: form, C: guarded(rng, m*n), Act: gemm.SiLU, Source: rows{b, ld}}
 			a.Scratch = make([]float32, r.Scratch(a))
 			if got := testing.AllocsPerRun(50, func() {
 				if err := r.Mul(a); err != nil {

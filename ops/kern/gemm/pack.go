@@ -22,6 +22,8 @@ const (
 	KN
 	// NK is N rows of K elements: B transposed, as Hugging Face stores weights.
 	NK
+	// Coded is the NK form in an encoding that Args.Source decodes.
+	Coded
 )
 
 // Panels returns the number of panels of a matrix with n columns.
