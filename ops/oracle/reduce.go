@@ -80,9 +80,9 @@ func groups(shape []int64, axes []int) [][]int {
 	return out
 }
 
-// reduce folds the axes of input 1 (all of them when there are none, unless
-// noop_with_empty_axes) with f, which stores the value of a group of elements
-// of t as element i of out.
+// reduce folds the axes of input 1 with f, which stores the value of a group
+// of elements of t as element i of out. Without axes all are folded or, with
+// noop_with_empty_axes, none: each element is a group then.
 func reduce(f func(out *Tensor, i int, t *Tensor, group []int)) evaluator {
 	return func(x *node) ([]*Tensor, error) {
 		t := x.arg(0)
@@ -97,10 +97,7 @@ func reduce(f func(out *Tensor, i int, t *Tensor, group []int)) evaluator {
 		if err != nil {
 			return nil, err
 		}
-		if len(axes) == 0 {
-			if x.flag("noop_with_empty_axes", 0) {
-				return one(t, nil)
-			}
+		if len(axes) == 0 && !x.flag("noop_with_empty_axes", 0) {
 			for i := range t.Shape {
 				axes = append(axes, i)
 			}
