@@ -5,6 +5,7 @@ import (
 
 	"github.com/heddle-ml/heddle/graph"
 	"github.com/heddle-ml/heddle/graph/dim"
+	"github.com/heddle-ml/heddle/models/img"
 	"github.com/heddle-ml/heddle/models/img/tiling"
 )
 
@@ -62,7 +63,7 @@ func readBlueLMV(c config, w Weights) *Model {
 	start, global := c.int("image_start_token_id", 0, 0, maxVocab), c.int("global_token_id", 0, 0, maxVocab)
 	each, row := c.int("tile_token_id", 0, 0, maxVocab), c.int("row_token_id", 0, 0, maxVocab)
 	m.Images = &Images{
-		Tiling: t, Mean: half, Std: half, Rescale: 1.0 / 255, Token: c.must("image_token_id", 0, maxVocab), MarkerID: start, tokens: tokens,
+		Tiling: t, Norm: img.SigLIP(), Token: c.must("image_token_id", 0, maxVocab), MarkerID: start, tokens: tokens,
 		// <|image|> <|global|> patches [ <|row|> ( <|tile|> patches ) per column ] per row; the
 		// bracketed part is missing for a picture of one tile.
 		expand: func(g tiling.Grid, patches string, name func(int64) string) string {

@@ -13,5 +13,5 @@
 //	prefill  a chunk of the prompt -> logits of the rows asked for; KV cache as state
 //	decode   prefill specialised to one token
 //
-// Package arch imports graph (with dim, enc, passes), ops and models/ckpt.
+// Package arch imports graph (with dim, enc, passes), ops and models/img.
 package arch

@@ -4,17 +4,17 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/heddle-ml/heddle/models/img"
 	"github.com/heddle-ml/heddle/models/img/resample"
 	"github.com/heddle-ml/heddle/models/img/tiling"
 )
 
 // Images says how pictures become tiles, and tokens of the prompt.
 type Images struct {
-	// Tiling is the rule for cutting a picture, Mean and Std normalise its
-	// pixels after multiplication by Rescale.
-	Tiling    tiling.Config
-	Mean, Std [3]float32
-	Rescale   float64
+	// Tiling is the rule for cutting a picture, Norm turns its bytes into
+	// what the tower reads.
+	Tiling tiling.Config
+	Norm   img.Norm
 
 	// Token is the id of the tokens that image embeddings replace; -1 when
 	// only its text, TokenText, is known before the tokenizer is.
@@ -67,14 +67,11 @@ func (im *Images) Expand(g tiling.Grid, piece func(id int64) string) string {
 // Embeddings returns how many image embeddings a picture with this grid has.
 func (im *Images) Embeddings(g tiling.Grid) int64 { return im.tokens * int64(g.Tiles) }
 
-// half is the normalisation of SigLIP: to -1..1.
-var half = [3]float32{0.5, 0.5, 0.5}
-
 // single returns the rule of models that see one square per picture.
 func single(side, tokens, token int64) *Images {
 	t := tiling.Default(tiling.Single)
 	t.Tile = int(side)
-	return &Images{Tiling: t, Mean: half, Std: half, Rescale: 1.0 / 255, Token: token, MarkerID: token, tokens: tokens}
+	return &Images{Tiling: t, Norm: img.SigLIP(), Token: token, MarkerID: token, tokens: tokens}
 }
 
 // Preprocessor applies a preprocessor_config.json (Hugging Face's
@@ -85,12 +82,12 @@ func (im *Images) Preprocessor(file string, data []byte) (*Images, error) {
 		return nil, err
 	}
 	out := *im
-	out.Mean = triple(c, "image_mean", out.Mean)
-	out.Std = triple(c, "image_std", out.Std)
-	for _, s := range out.Std {
+	out.Norm.Mean = triple(c, "image_mean", out.Norm.Mean)
+	out.Norm.Std = triple(c, "image_std", out.Norm.Std)
+	for _, s := range out.Norm.Std {
 		c.want("image_std", s > 0, s, "want positive numbers")
 	}
-	out.Rescale = c.float("rescale_factor", out.Rescale, 1e-9, 1e3)
+	out.Norm.Rescale = c.float("rescale_factor", out.Norm.Rescale, 1e-9, 1e3)
 	if c.has("resample") {
 		f, err := resample.FromPillow(int(c.int("resample", 3, 0, 5)))
 		c.want("resample", err == nil, c.m["resample"], "want Pillow's number of a filter")
@@ -114,6 +111,8 @@ func (im *Images) Preprocessor(file string, data []byte) (*Images, error) {
 			out.Tiling.ShortEdge = int(c.sub("size").int("shortest_edge", int64(out.Tiling.Tile), int64(out.Tiling.Tile), 1<<14))
 		}
 	case tiling.Idefics3:
+		tile := c.sub("max_image_size").int("longest_edge", int64(out.Tiling.Tile), 1, 1<<14)
+		c.want("max_image_size", int(tile) == out.Tiling.Tile, tile, fmt.Sprintf("the vision tower takes %d", out.Tiling.Tile))
 		out.Tiling.LongestEdge = int(c.sub("size").int("longest_edge", int64(out.Tiling.LongestEdge), 1, 1<<14))
 	}
 	if *c.err != nil {
@@ -122,7 +121,7 @@ func (im *Images) Preprocessor(file string, data []byte) (*Images, error) {
 	return &out, nil
 }
 
-func triple(c config, key string, def [3]float32) [3]float32 {
+func triple(c config, key string, def [3]float64) [3]float64 {
 	switch v := c.m[key].(type) {
 	case nil:
 	case []any:
@@ -132,7 +131,7 @@ func triple(c config, key string, def [3]float32) [3]float32 {
 				if !ok {
 					c.fail(key, "want three numbers")
 				}
-				def[i] = float32(f)
+				def[i] = f
 			}
 			return def
 		}

@@ -3,6 +3,7 @@ package arch
 import (
 	"github.com/heddle-ml/heddle/graph"
 	"github.com/heddle-ml/heddle/graph/dim"
+	"github.com/heddle-ml/heddle/models/img"
 	"github.com/heddle-ml/heddle/models/img/tiling"
 )
 
@@ -57,7 +58,7 @@ func readInternVL(c config, w Weights) *Model {
 	c.want("max_dynamic_patch", err == nil, hi, "it must not be less than min_dynamic_patch")
 	t.Grids = grids
 	m.Images = &Images{
-		Tiling: t, Mean: [3]float32{0.485, 0.456, 0.406}, Std: [3]float32{0.229, 0.224, 0.225}, Rescale: 1.0 / 255,
+		Tiling: t, Norm: img.Norm{Rescale: 1.0 / 255, Mean: [3]float64{0.485, 0.456, 0.406}, Std: [3]float64{0.229, 0.224, 0.225}},
 		Token: c.int("img_context_token_id", -1, 0, maxVocab), TokenText: "<IMG_CONTEXT>", Marker: "<image>", MarkerID: -1, tokens: m.Vision.Tokens,
 		expand: func(g tiling.Grid, tile string, _ func(int64) string) string {
 			s := "<img>"

@@ -6,6 +6,7 @@ import (
 
 	"github.com/heddle-ml/heddle/graph"
 	"github.com/heddle-ml/heddle/graph/dim"
+	"github.com/heddle-ml/heddle/models/img"
 	"github.com/heddle-ml/heddle/models/img/tiling"
 )
 
@@ -40,9 +41,9 @@ func readSmolVLM(c config, w Weights) *Model {
 	}}
 	t := tiling.Default(tiling.Idefics3)
 	t.Tile = int(s.side)
-	t.LongestEdge = 4 * t.Tile
+	t.LongestEdge = 4 * t.Tile // what public SmolVLM processors use
 	m.Images = &Images{
-		Tiling: t, Mean: half, Std: half, Rescale: 1.0 / 255,
+		Tiling: t, Norm: img.SigLIP(),
 		Token: c.int("image_token_id", 49190, 0, maxVocab), Marker: "<image>", MarkerID: -1, tokens: m.Vision.Tokens,
 		expand: smolPrompt,
 	}

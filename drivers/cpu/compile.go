@@ -1,0 +1,139 @@
+package cpu
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/heddle-ml/heddle/graph"
+	"github.com/heddle-ml/heddle/graph/dim"
+	"github.com/heddle-ml/heddle/hal/driver"
+)
+
+// executable is a compiled graph. Runs of one executable exclude each other:
+// they share the arena, and the workers would not be faster for two.
+type executable struct {
+	dev      *device
+	g        *graph.Graph // fused
+	label    string
+	bindings []driver.Binding
+	symbols  []dim.Symbol
+	weights  weights
+
+	mu        sync.Mutex
+	arena     []byte
+	instances []*instance // the most recently used first
+	scratch   int64       // arena of the largest instance built
+	closed    bool
+}
+
+// maxInstances bounds the instances kept: a decode step, a full chunk, a few
+// last chunks.
+const maxInstances = 8
+
+func compile(ctx context.Context, d *device, g *graph.Graph, o driver.CompileOptions) (driver.Executable, error) {
+	x := &executable{dev: d, label: o.Label, bindings: driver.BindingsOf(g, blockAlign), symbols: g.Symbols,
+		weights: weights{dev: d, data: o.Data, keys: map[string]bool{}}}
+	var err error
+	if x.g, err = fuse(g); err != nil {
+		return nil, err
+	}
+	// The first instance packs the weights, so that no run has to; the upper
+	// bounds say what a run may need.
+	dims := make([]int64, len(x.symbols))
+	for i, s := range x.symbols {
+		dims[i] = s.Max
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if _, err := x.instance(dims); err != nil {
+		x.weights.release()
+		return nil, err
+	}
+	return x, nil
+}
+
+func (x *executable) Bindings() []driver.Binding { return x.bindings }
+func (x *executable) Symbols() []dim.Symbol      { return x.symbols }
+
+func (x *executable) Footprint() driver.Footprint {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return driver.Footprint{Weights: x.weights.size, Mapped: x.weights.mapped, Scratch: x.scratch}
+}
+
+func (x *executable) Close() error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if !x.closed {
+		x.closed = true
+		x.weights.release()
+		x.instances, x.arena = nil, nil
+	}
+	return nil
+}
+
+// instance returns the instance for symbol values, building it if need be.
+// The caller holds x.mu, or is the only one to know x.
+func (x *executable) instance(dims []int64) (*instance, error) {
+	for i, in := range x.instances {
+		if slices.Equal(in.dims, dims) {
+			if i > 0 {
+				copy(x.instances[1:i+1], x.instances[:i])
+				x.instances[0] = in
+			}
+			return in, nil
+		}
+	}
+	in, err := newInstance(x, dims)
+	if err != nil {
+		return nil, err
+	}
+	if len(x.instances) == maxInstances {
+		x.instances = x.instances[:maxInstances-1]
+	}
+	x.instances = slices.Insert(x.instances, 0, in)
+	x.scratch = max(x.scratch, int64(in.arena))
+	return in, nil
+}
+
+// run executes one Run command.
+func (x *executable) run(ctx context.Context, c *driver.Cmd) error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.closed {
+		return driver.ErrClosed
+	}
+	in, err := x.instance(c.Dims)
+	if err != nil {
+		return fmt.Errorf("%s: %w", x.label, err)
+	}
+	if len(x.arena) < in.arena {
+		x.arena = alignedBytes(in.arena)
+	}
+	for i := range c.Args {
+		if in.run.args[i], err = c.Args[i].Bytes(); err != nil {
+			return fmt.Errorf("%s: %s %s: %w", x.label, x.bindings[i].Role, x.bindings[i].Name, err)
+		}
+	}
+	in.run.arena = x.arena
+	for i := range in.steps {
+		if i%16 == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err := in.steps[i].do(); err != nil {
+			n := &x.g.Nodes[in.steps[i].node]
+			return &graph.Error{Graph: x.label, Node: n.Name, Op: n.Op.String(), Err: err}
+		}
+	}
+	clear(in.run.args)
+	in.run.arena = nil
+	return nil
+}
+
+// errData is wrapped by errors that the content of an input causes, such as
+// an index out of range.
+var errData = errors.New("an input holds a value that the operator cannot take")

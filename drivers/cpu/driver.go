@@ -1,0 +1,115 @@
+package cpu
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
+
+	"github.com/heddle-ml/heddle/graph"
+	"github.com/heddle-ml/heddle/hal"
+	"github.com/heddle-ml/heddle/hal/driver"
+	"github.com/heddle-ml/heddle/ops/kern"
+	"github.com/heddle-ml/heddle/ops/kern/pool"
+)
+
+func init() { hal.Register(Driver{}) }
+
+// version changes when results or compiled forms do.
+const version = "1"
+
+// Driver is the CPU driver. Safe for concurrent use.
+type Driver struct{}
+
+// Info describes the driver.
+func (Driver) Info() driver.Info {
+	return driver.Info{Name: "cpu", Vendor: "heddle", Version: version, Summary: "the processor this program runs on"}
+}
+
+// Probe finds the one CPU there is.
+func (Driver) Probe(context.Context) ([]driver.DeviceInfo, error) {
+	return []driver.DeviceInfo{{ID: "0", Model: model(), Kind: driver.CPU}}, nil
+}
+
+// Open opens the CPU with a worker pool of its own.
+func (Driver) Open(_ context.Context, id string, o driver.OpenOptions) (driver.Device, error) {
+	if id != "0" {
+		return nil, fmt.Errorf("device %q: there is only device 0: %w", id, driver.ErrUnavailable)
+	}
+	var table *kern.Table
+	for k, v := range o.Options {
+		if k != "tier" {
+			return nil, fmt.Errorf("option %q is unknown; want threads or tier: %w", k, driver.ErrUnsupported)
+		}
+		for _, t := range kern.Usable() {
+			if t.Tier.String() == v {
+				table = t
+			}
+		}
+		if table == nil {
+			return nil, fmt.Errorf("tier %q is not usable here: %w", v, driver.ErrUnavailable)
+		}
+	}
+	if table == nil {
+		var err error
+		if table, err = kern.Select(); err != nil {
+			return nil, fmt.Errorf("%w: %w", err, driver.ErrUnavailable)
+		}
+	}
+	p := pool.New(o.Threads)
+	d := &device{table: table, pool: p, weights: store{entries: map[string]*entry{}}}
+	d.caps = caps(table, p.Workers())
+	return d, nil
+}
+
+type device struct {
+	table   *kern.Table
+	pool    *pool.Pool
+	caps    *driver.Caps
+	weights store
+	bytes   atomic.Int64 // allocated buffers
+	close   sync.Once
+}
+
+func (d *device) Caps() *driver.Caps { return d.caps }
+
+// Alloc allocates host memory. The machine's own memory is the limit: what
+// would exceed it fails here instead of bringing the machine to its knees.
+func (d *device) Alloc(_ context.Context, s driver.MemSpec) (driver.Memory, error) {
+	if total := d.caps.Heaps[0].Size; total > 0 && s.Size > total-d.bytes.Load() {
+		return nil, fmt.Errorf("%d bytes besides the %d allocated; the machine has %d: %w", s.Size, d.bytes.Load(), total, driver.ErrOutOfMemory)
+	}
+	d.bytes.Add(s.Size)
+	return &memory{HostMemory: driver.NewHostMemory(s), dev: d}, nil
+}
+
+type memory struct {
+	*driver.HostMemory
+	dev   *device
+	freed sync.Once
+}
+
+func (m *memory) Free() error {
+	m.freed.Do(func() { m.dev.bytes.Add(-m.Spec().Size) })
+	return m.HostMemory.Free()
+}
+
+func (d *device) Compile(ctx context.Context, g *graph.Graph, o driver.CompileOptions) (driver.Executable, error) {
+	return compile(ctx, d, g, o)
+}
+
+// NewQueue starts a queue. Runs of one executable follow one another; those
+// of different executables share the workers.
+func (d *device) NewQueue(driver.QueueOptions) (driver.Queue, error) {
+	return driver.NewHostQueue(func(ctx context.Context, c *driver.Cmd) error {
+		return c.Exec.(*executable).run(ctx, c)
+	}), nil
+}
+
+func (d *device) Close() error {
+	d.close.Do(d.pool.Close)
+	return nil
+}
+
+func model() string { return runtime.GOARCH + " " + fmt.Sprint(runtime.NumCPU()) + " processors" }

@@ -1,0 +1,339 @@
+package cpu
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/heddle-ml/heddle/graph/enc"
+	"github.com/heddle-ml/heddle/hal/driver"
+	"github.com/heddle-ml/heddle/ops"
+	"github.com/heddle-ml/heddle/ops/kern/move"
+)
+
+// movable are the types whose elements have addresses of their own.
+const movable = ops.Numbers | ops.Bools
+
+func init() {
+	for _, name := range []string{"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity"} {
+		register(name, lowering{elems: ops.All, lower: func(b *build, c *call) error {
+			b.alias(c.out[0], c.in[0])
+			return nil
+		}})
+	}
+	register("Transpose", lowering{elems: movable, lower: func(b *build, c *call) error {
+		perm := make([]int, c.in[0].rank())
+		for i := range perm {
+			perm[i] = len(perm) - 1 - i
+		}
+		for i, p := range c.Attrs.Ints("perm") {
+			perm[i] = int(p)
+		}
+		return b.permute(c.out[0], c.in[0], perm)
+	}})
+	register("Expand", lowering{elems: movable, lower: func(b *build, c *call) error {
+		shape, st, _ := broadcastStrides(c.out[0].shape, c.in[0].shape, c.in[0].shape)
+		return b.strided(c.out[0], 0, dense(shape), c.in[0], 0, st, shape)
+	}})
+	register("Concat", lowering{elems: movable, lower: concat})
+	register("Split", lowering{elems: movable, lower: split})
+	register("Slice", lowering{elems: movable, lower: slice})
+	register("Pad", lowering{elems: movable, lower: pad})
+	register("Gather", lowering{elems: movable, lower: gather, encoded: []int{0}, raw: true})
+	register("TensorScatter", lowering{elems: movable, lower: tensorScatter})
+}
+
+// dense returns row-major strides.
+func dense(shape []int) []int {
+	st := make([]int, len(shape))
+	step := 1
+	for i := len(shape) - 1; i >= 0; i-- {
+		st[i] = step
+		step *= shape[i]
+	}
+	return st
+}
+
+// strided adds a step that copies a block; see move.Copy. Neighbouring
+// dimensions that both sides walk evenly are merged.
+func (b *build) strided(out *tensor, outAt int, outStride []int, in *tensor, inAt int, inStride []int, shape []int) error {
+	var s, d, n []int
+	for i, k := range shape {
+		if k == 0 {
+			return nil
+		}
+		if k == 1 {
+			continue
+		}
+		if l := len(n); l > 0 && d[l-1] == k*outStride[i] && s[l-1] == k*inStride[i] {
+			n[l-1] *= k
+			d[l-1], s[l-1] = outStride[i], inStride[i]
+			continue
+		}
+		n, d, s = append(n, k), append(d, outStride[i]), append(s, inStride[i])
+	}
+	if len(n) == 0 {
+		n, d, s = []int{1}, []int{1}, []int{1}
+	}
+	if len(n) > move.MaxRank {
+		return fmt.Errorf("a copy of %d dimensions: %w", len(n), driver.ErrUnsupported)
+	}
+	// The outermost dimension is shared among the workers.
+	rest := prod(n[1:])
+	size := out.elem.Bits() / 8
+	per := max(1, grain/max(1, rest))
+	switch size {
+	case 1:
+		eachCopy[uint8](b, out, outAt, d, in, inAt, s, n, per)
+	case 2:
+		eachCopy[uint16](b, out, outAt, d, in, inAt, s, n, per)
+	case 4:
+		eachCopy[uint32](b, out, outAt, d, in, inAt, s, n, per)
+	case 8:
+		eachCopy[uint64](b, out, outAt, d, in, inAt, s, n, per)
+	default:
+		return fmt.Errorf("a strided copy of %s: %w", out.elem, driver.ErrUnsupported)
+	}
+	return nil
+}
+
+func eachCopy[T any](b *build, out *tensor, outAt int, outStride []int, in *tensor, inAt int, inStride []int, shape []int, per int) {
+	// One shape for whole chunks, one for what remains at the end: nothing is
+	// made while running.
+	chunk := slices.Clone(shape)
+	chunk[0] = min(per, shape[0])
+	last := slices.Clone(shape)
+	if last[0] = shape[0] % chunk[0]; last[0] == 0 {
+		last[0] = chunk[0]
+	}
+	var failed error
+	b.each(shape[0], chunk[0], func(lo, hi int) {
+		s := chunk
+		if hi-lo != chunk[0] {
+			s = last
+		}
+		if err := move.Copy(of[T](out), outAt+lo*outStride[0], outStride, of[T](in), inAt+lo*inStride[0], inStride, s); err != nil {
+			panic(err) // the strides come from shapes that were checked
+		}
+	})
+	_ = failed
+}
+
+// permute adds a step that copies in with its dimensions permuted.
+func (b *build) permute(out, in *tensor, perm []int) error {
+	st := dense(in.shape)
+	is := make([]int, len(perm))
+	moved := false
+	last := -1
+	for i, p := range perm {
+		is[i] = st[p]
+		if in.shape[p] != 1 {
+			moved = moved || p < last
+			last = p
+		}
+	}
+	if !moved && in.place != inConst { // only dimensions of one element change places
+		b.alias(out, in)
+		return nil
+	}
+	return b.strided(out, 0, dense(out.shape), in, 0, is, out.shape)
+}
+
+func concat(b *build, c *call) error {
+	out := c.out[0]
+	axis := axisOf(c, 0, out.rank())
+	at := 0
+	st := dense(out.shape)
+	for _, in := range c.in {
+		if err := b.strided(out, at*st[axis], st, in, 0, dense(in.shape), in.shape); err != nil {
+			return err
+		}
+		at += in.shape[axis]
+	}
+	return nil
+}
+
+func split(b *build, c *call) error {
+	in := c.in[0]
+	axis := axisOf(c, 0, in.rank())
+	st := dense(in.shape)
+	at := 0
+	sizes, err := b.constInts(c.input(1))
+	if err != nil {
+		return err
+	}
+	for i, out := range c.out {
+		n := 0
+		switch {
+		case sizes != nil:
+			n = sizes[i]
+		case out != nil:
+			n = out.shape[axis]
+		default:
+			n = (in.shape[axis] + len(c.out) - 1) / len(c.out)
+		}
+		if out != nil {
+			if err := b.strided(out, 0, dense(out.shape), in, at*st[axis], st, out.shape); err != nil {
+				return err
+			}
+		}
+		at += n
+	}
+	return nil
+}
+
+func slice(b *build, c *call) error {
+	in, out := c.in[0], c.out[0]
+	starts, err := b.constInts(c.in[1])
+	if err != nil {
+		return err
+	}
+	axes, err := b.constInts(c.input(3))
+	if err != nil {
+		return err
+	}
+	steps, err := b.constInts(c.input(4))
+	if err != nil {
+		return err
+	}
+	st := dense(in.shape)
+	at := 0
+	for i, s := range starts {
+		a, step := i, 1
+		if axes != nil {
+			if a = axes[i]; a < 0 {
+				a += in.rank()
+			}
+		}
+		if steps != nil {
+			step = steps[i]
+		}
+		n := in.shape[a]
+		if s < 0 {
+			s += n
+		}
+		if step > 0 {
+			s = min(max(s, 0), n)
+		} else {
+			s = min(max(s, 0), n-1)
+		}
+		at += s * st[a]
+		st[a] *= step
+	}
+	return b.strided(out, 0, dense(out.shape), in, at, st, out.shape)
+}
+
+// gather picks rows along an axis. Rows of a constant table in another
+// encoding are decoded as they are read, so that an embedding table stays as
+// it lies in the file.
+func gather(b *build, c *call) error {
+	table, idx, out := c.in[0], c.in[1], c.out[0]
+	axis := axisOf(c, 0, table.rank())
+	for _, t := range c.in {
+		if t.place != inConst || t == table && t.enc != (enc.Encoding{}) && axis == 0 {
+			continue
+		}
+		if err := b.plainConst(t); err != nil {
+			return err
+		}
+	}
+	rows, width := table.shape[axis], prod(table.shape[axis+1:])
+	outer := prod(table.shape[:axis])
+	var ints func() []int64
+	if idx.elem == enc.I64 {
+		ints = func() []int64 { return of[int64](idx) }
+	} else {
+		wide := b.temp(enc.I64, idx.n)
+		b.step(func() error {
+			for i, v := range of[int32](idx) {
+				of[int64](wide)[i] = int64(v)
+			}
+			return nil
+		})
+		ints = func() []int64 { return of[int64](wide) }
+	}
+	if table.enc != (enc.Encoding{}) && table.data == nil {
+		return b.gatherEncoded(out, table, ints, rows, width)
+	}
+	pick := map[int]func(o int) error{
+		8: func(o int) error { return gatherRows[uint8](out, table, ints(), o, rows, width) }, 16: func(o int) error { return gatherRows[uint16](out, table, ints(), o, rows, width) },
+		32: func(o int) error { return gatherRows[uint32](out, table, ints(), o, rows, width) }, 64: func(o int) error { return gatherRows[uint64](out, table, ints(), o, rows, width) },
+	}[table.elem.Bits()]
+	if pick == nil {
+		return fmt.Errorf("Gather of %s: %w", table.elem, driver.ErrUnsupported)
+	}
+	b.step(func() error {
+		for o := range outer {
+			if err := pick(o); err != nil {
+				return fmt.Errorf("%w: %w", err, errData)
+			}
+		}
+		return nil
+	})
+	return nil
+}
+
+func gatherRows[T any](out, table *tensor, idx []int64, o, rows, width int) error {
+	n := len(idx) * width
+	return move.Gather(of[T](out)[o*n:(o+1)*n], of[T](table)[o*rows*width:(o+1)*rows*width], idx, rows, width)
+}
+
+func (b *build) gatherEncoded(out, table *tensor, ints func() []int64, rows, width int) error {
+	read, err := b.x.weights.rowReader(table.value, width)
+	if err != nil {
+		return err
+	}
+	b.step(func() error {
+		for i, r := range ints() {
+			if r < 0 {
+				r += int64(rows)
+			}
+			if r < 0 || r >= int64(rows) {
+				return fmt.Errorf("index %d of %d rows: %w", ints()[i], rows, errData)
+			}
+			if err := read(of[float32](out)[i*width:(i+1)*width], int(r)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return nil
+}
+
+// tensorScatter writes rows of an update into a cache at given indices along
+// an axis, in place when the cache is a state.
+func tensorScatter(b *build, c *call) error {
+	cache, upd, at, out := c.in[0], c.in[1], c.input(2), c.out[0]
+	axis := axisOf(c, -2, cache.rank())
+	if cache.state >= 0 {
+		out.place, out.arg, out.block, out.state = cache.place, cache.arg, nil, cache.state
+	} else {
+		b.copy(out, cache)
+	}
+	rows, n := cache.shape[axis], upd.shape[axis]
+	width := prod(cache.shape[axis+1:])
+	batch := cache.shape[0]
+	outer := prod(cache.shape[1:axis])
+	circular := c.Attrs.Str("mode", "linear") == "circular"
+	size := cache.elem.Bits() / 8
+	b.step(func() error {
+		dst, src := out.bytes(), upd.bytes()
+		for i := range batch {
+			first := int64(0)
+			if at != nil {
+				first = of[int64](at)[i]
+			}
+			if first < 0 || !circular && first > int64(rows-n) || n > rows {
+				return fmt.Errorf("%d rows at %d of a cache of %d: %w", n, first, rows, errData)
+			}
+			for o := range outer {
+				d, s := dst[(i*outer+o)*rows*width*size:], src[(i*outer+o)*n*width*size:]
+				for r := range n {
+					k := (int(first%int64(rows)) + r) % rows
+					copy(d[k*width*size:(k+1)*width*size], s[r*width*size:(r+1)*width*size])
+				}
+			}
+		}
+		return nil
+	})
+	return nil
+}

@@ -1,0 +1,236 @@
+package cpu
+
+import (
+	"fmt"
+	"sync"
+	"unsafe"
+
+	"github.com/heddle-ml/heddle/graph"
+	"github.com/heddle-ml/heddle/graph/enc"
+	"github.com/heddle-ml/heddle/ops/kern/gemm"
+	"github.com/heddle-ml/heddle/ops/kern/half"
+	"github.com/heddle-ml/heddle/ops/kern/quant"
+)
+
+// store holds the device's own copies of weights, each made once and shared
+// by all executables that ask for the same bytes in the same form.
+type store struct {
+	mu      sync.Mutex
+	entries map[string]*entry
+}
+
+type entry struct {
+	once sync.Once
+	data []float32
+	err  error
+	refs int
+}
+
+// get returns the copy under a key, making it if it is not there. Each get
+// needs a release.
+func (s *store) get(key string, make func() ([]float32, error)) ([]float32, error) {
+	s.mu.Lock()
+	e := s.entries[key]
+	if e == nil {
+		e = &entry{}
+		s.entries[key] = e
+	}
+	e.refs++
+	s.mu.Unlock()
+	e.once.Do(func() { e.data, e.err = make() })
+	return e.data, e.err
+}
+
+func (s *store) release(keys map[string]bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for k := range keys {
+		if e := s.entries[k]; e != nil {
+			if e.refs--; e.refs == 0 {
+				delete(s.entries, k)
+			}
+		}
+	}
+}
+
+// weights gives an executable access to its constants.
+type weights struct {
+	dev    *device
+	data   graph.Data
+	keys   map[string]bool // entries of the store that the executable holds
+	size   int64           // bytes of them
+	mapped int64           // bytes used where they lie
+}
+
+// hold gets an entry once for each executable.
+func (w *weights) hold(key string, make func() ([]float32, error)) ([]float32, error) {
+	f, err := w.dev.weights.get(key, make)
+	if w.keys[key] || err != nil {
+		w.dev.weights.release(map[string]bool{key: true})
+		return f, err
+	}
+	w.keys[key] = true
+	w.size += int64(4 * len(f))
+	return f, nil
+}
+
+func (w *weights) release() {
+	w.dev.weights.release(w.keys)
+	w.keys = map[string]bool{}
+}
+
+// key names the bytes of a constant: where they lie in this process, and how
+// they are viewed.
+func (w *weights) key(v *graph.Value) (string, error) {
+	s := v.Type.String()
+	for i := range v.Data.Parts {
+		p := &v.Data.Parts[i]
+		b := p.Inline
+		if p.Source != "" {
+			var err error
+			if b, err = w.data.Source(p.Source); err != nil {
+				return "", err
+			}
+		}
+		s += fmt.Sprintf("|%p+%d,%d,%d %s%v%s %v%v", unsafe.SliceData(b), p.Offset, p.ScaleOffset, p.ZeroOffset, p.Elem, p.Shape, p.Enc, p.Start, p.Size)
+	}
+	return s + fmt.Sprint("|", v.Data.Axis, v.Data.Perm), nil
+}
+
+// dense returns the elements of a constant as float32 in logical order: a
+// shared copy, whatever it is stored as.
+func (w *weights) dense(v *graph.Value) ([]float32, error) {
+	key, err := w.key(v)
+	if err != nil {
+		return nil, err
+	}
+	return w.hold("dense "+key, func() ([]float32, error) { return w.decode(v) })
+}
+
+func (w *weights) decode(v *graph.Value) ([]float32, error) {
+	p, err := graph.ReadWeight(v, w.data)
+	if err != nil {
+		return nil, err
+	}
+	shape, _ := v.Type.Shape.Const()
+	n := 1
+	for _, d := range shape {
+		n *= int(d)
+	}
+	out := make([]float32, n)
+	p.Data, p.Scale, p.Zero = aligned(p.Data), aligned(p.Scale), aligned(p.Zero)
+	return out, decodeInto(out, v.Type, shape, p)
+}
+
+// aligned returns b, or a copy of it that starts at a multiple of 8: tensors
+// of different types lie in a file without gaps.
+func aligned(b []byte) []byte {
+	if uintptr(unsafe.Pointer(unsafe.SliceData(b)))%8 == 0 {
+		return b
+	}
+	c := as[byte](make([]byte, len(b)+8))
+	c = c[-uintptr(unsafe.Pointer(unsafe.SliceData(c)))%8:]
+	copy(c, b)
+	return c[:len(b)]
+}
+
+// decodeInto turns stored planes into floats.
+func decodeInto(out []float32, t graph.Type, shape []int64, p *graph.Planes) error {
+	switch t.Enc.Kind {
+	case enc.Plain:
+		switch t.Enc.Stored(t.Elem) {
+		case enc.F32:
+			copy(out, as[float32](p.Data))
+		case enc.F16:
+			half.DecodeF16(out, as[uint16](p.Data))
+		case enc.BF16:
+			half.DecodeBF16(out, as[uint16](p.Data))
+		case enc.F64:
+			for i, f := range as[float64](p.Data) {
+				out[i] = float32(f)
+			}
+		default:
+			return fmt.Errorf("%s cannot be read as float32", t)
+		}
+		return nil
+	}
+	return quant.Decode(out, t.Enc, shape, p.Data, p.Scale, p.Zero)
+}
+
+// packed returns a [K,N] matrix, the right operand of a product, as panels.
+func (w *weights) packed(v *graph.Value) ([]float32, error) {
+	key, err := w.key(v)
+	if err != nil {
+		return nil, err
+	}
+	shape, _ := v.Type.Shape.Const()
+	k, n := int(shape[0]), int(shape[1])
+	return w.hold("packed "+key, func() ([]float32, error) {
+		dst := make([]float32, gemm.PackedLen(k, n))
+		if raw, form, ok := w.rows(v); ok {
+			return dst, w.packRows(dst, raw, v.Type.Enc.Stored(v.Type.Elem), k, n, form)
+		}
+		f, err := w.decode(v)
+		if err != nil {
+			return nil, err
+		}
+		return dst, gemm.Pack(dst, f, k, n, n, gemm.KN)
+	})
+}
+
+// rows returns a plain matrix as it lies in its source, and whether its rows
+// are those of the logical [K,N] matrix or of its transpose, so that packing
+// needs no copy in between.
+func (w *weights) rows(v *graph.Value) ([]byte, gemm.Form, bool) {
+	d := v.Data
+	if v.Type.Enc.Kind != enc.Plain || len(d.Parts) != 1 {
+		return nil, 0, false
+	}
+	p := &d.Parts[0]
+	if p.Enc != (enc.Encoding{}) || p.Start != nil || p.Elem != v.Type.Enc.Stored(v.Type.Elem) || len(p.Shape) != 2 {
+		return nil, 0, false
+	}
+	b := p.Inline
+	if p.Source != "" {
+		src, err := w.data.Source(p.Source)
+		size, err2 := p.Elem.Bytes(p.Shape[0] * p.Shape[1])
+		if err != nil || err2 != nil || p.Offset+size > int64(len(src)) {
+			return nil, 0, false // graph.ReadWeight says what is wrong
+		}
+		b = src[p.Offset : p.Offset+size]
+	}
+	if b == nil || uintptr(unsafe.Pointer(unsafe.SliceData(b)))%4 != 0 {
+		return nil, 0, false
+	}
+	if d.Perm == nil || d.Perm[0] == 0 {
+		return b, gemm.KN, true
+	}
+	return b, gemm.NK, true
+}
+
+func (w *weights) packRows(dst []float32, raw []byte, elem enc.Elem, k, n int, form gemm.Form) error {
+	ld := n
+	if form == gemm.NK {
+		ld = k
+	}
+	switch elem {
+	case enc.F32:
+		return gemm.Pack(dst, as[float32](raw), k, n, ld, form)
+	case enc.F16:
+		return gemm.PackF16(dst, as[uint16](raw), k, n, ld, form)
+	case enc.BF16:
+		return gemm.PackBF16(dst, as[uint16](raw), k, n, ld, form)
+	}
+	return fmt.Errorf("a matrix of %s cannot be packed", elem)
+}
+
+// as views bytes as elements. The start must be aligned for T; arenas,
+// buffers and checked sources are.
+func as[T any](b []byte) []T {
+	var z T
+	size := int(unsafe.Sizeof(z))
+	if len(b) < size {
+		return nil
+	}
+	return unsafe.Slice((*T)(unsafe.Pointer(unsafe.SliceData(b))), len(b)/size)
+}

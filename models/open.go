@@ -1,0 +1,416 @@
+package models
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+
+	"github.com/heddle-ml/heddle/graph"
+	"github.com/heddle-ml/heddle/hal"
+	"github.com/heddle-ml/heddle/hal/driver"
+	"github.com/heddle-ml/heddle/models/arch"
+	"github.com/heddle-ml/heddle/models/chat"
+	"github.com/heddle-ml/heddle/models/ckpt"
+	"github.com/heddle-ml/heddle/models/token"
+	"github.com/heddle-ml/heddle/scheduler"
+)
+
+// Model is an open model: described, planned and compiled. Safe for
+// concurrent use; each Session belongs to one goroutine at a time.
+type Model struct {
+	files *ckpt.Checkpoint
+	desc  *arch.Model
+	text  arch.TextOptions
+
+	tok      *token.Tokenizer // nil without a tokenizer.json
+	template *chat.Template   // nil without a chat template
+	vars     map[string]string
+	images   *arch.Images // with names resolved; nil without pictures
+	stop     map[int32]bool
+	gen      Generation
+
+	devices  []*hal.Device
+	workload scheduler.Workload
+	pipeline *scheduler.Pipeline
+	vision   *encoder
+	unopened []string // devices that were asked for and could not be opened
+}
+
+// Generation is what generation_config.json says about answering.
+type Generation struct {
+	MaxNewTokens            int
+	Sample                  bool
+	Temperature, TopP, MinP float64
+	TopK                    int
+	RepetitionPenalty       float64
+}
+
+// Description is a model as its files tell it, before anything is planned or
+// compiled: what `heddle inspect` and `heddle export` need.
+type Description struct {
+	Files *ckpt.Checkpoint
+	Arch  *arch.Model
+}
+
+// Describe opens the folder at path without planning or compiling.
+func Describe(path string) (*Description, error) {
+	files, err := ckpt.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("models: %w", err)
+	}
+	return describe(files)
+}
+
+// DescribeFS is Describe for files in fsys, such as embedded ones.
+func DescribeFS(name string, fsys fs.FS) (*Description, error) {
+	files, err := ckpt.FromFS(name, fsys)
+	if err != nil {
+		return nil, fmt.Errorf("models: %w", err)
+	}
+	return describe(files)
+}
+
+func describe(files *ckpt.Checkpoint) (*Description, error) {
+	data, err := files.ReadFile("config.json")
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("models: %w: a model folder has a config.json", err), files.Close())
+	}
+	desc, err := arch.Read(files.Path("config.json"), data, files)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("models: %w", err), files.Close())
+	}
+	return &Description{files, desc}, nil
+}
+
+// Close releases the files.
+func (d *Description) Close() error { return d.Files.Close() }
+
+// Open opens the model in the folder at path. A nil o means the defaults.
+func Open(ctx context.Context, path string, o *Options) (*Model, error) {
+	d, err := Describe(path)
+	if err != nil {
+		return nil, err
+	}
+	return open(ctx, d, o)
+}
+
+// OpenFS opens a model whose files are in fsys, such as an embedded one. The
+// name appears in errors.
+func OpenFS(ctx context.Context, name string, fsys fs.FS, o *Options) (*Model, error) {
+	d, err := DescribeFS(name, fsys)
+	if err != nil {
+		return nil, err
+	}
+	return open(ctx, d, o)
+}
+
+func open(ctx context.Context, d *Description, o *Options) (_ *Model, err error) {
+	if o == nil {
+		o = &Options{}
+	}
+	m := &Model{files: d.Files, desc: d.Arch}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, m.Close())
+		}
+	}()
+	if err := o.validate(); err != nil {
+		return nil, err
+	}
+	if err := m.readTexts(); err != nil {
+		return nil, err
+	}
+	if err := m.describeGraphs(o); err != nil {
+		return nil, err
+	}
+	if err := m.openDevices(ctx, o); err != nil {
+		return nil, err
+	}
+	plan := o.Plan
+	if plan == nil {
+		if plan, err = scheduler.New(m.devices...).Plan(ctx, m.workload, m.policy(o.Policy)); err != nil {
+			return nil, err
+		}
+	}
+	if m.pipeline, err = plan.Load(ctx, m.workload, m.files, m.devices...); err != nil {
+		return nil, err
+	}
+	if s := m.pipeline.Stage(moduleVision); s != nil {
+		m.vision = newEncoder(m.desc.Vision, s, plan)
+	}
+	return m, nil
+}
+
+// policy leaves out of the preferences what could not be opened.
+func (m *Model) policy(p scheduler.Policy) scheduler.Policy {
+	if len(m.unopened) == 0 {
+		return p
+	}
+	gone := func(n string) bool {
+		return slices.ContainsFunc(m.unopened, func(u string) bool { return strings.HasPrefix(u, n+": ") })
+	}
+	p.Devices = slices.DeleteFunc(slices.Clone(p.Devices), gone)
+	place := map[string][]string{}
+	for g, names := range p.Place {
+		place[g] = slices.DeleteFunc(slices.Clone(names), gone)
+	}
+	p.Place = place
+	return p
+}
+
+// readTexts reads tokenizer, chat template, generation and preprocessor
+// settings, all of which may be absent.
+func (m *Model) readTexts() error {
+	data, err := m.files.ReadFile("tokenizer.json")
+	switch {
+	case err == nil:
+		if m.tok, err = token.FromJSON(data); err != nil {
+			return fmt.Errorf("models: %s: %w", m.files.Path("tokenizer.json"), err)
+		}
+	case !errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("models: %w", err)
+	}
+	if err := m.readTemplate(); err != nil {
+		return err
+	}
+	if err := m.readGeneration(); err != nil {
+		return err
+	}
+	if m.desc.Images == nil {
+		return nil
+	}
+	im := m.desc.Images
+	data, err = m.files.ReadFile("preprocessor_config.json")
+	switch {
+	case err == nil:
+		if im, err = im.Preprocessor(m.files.Path("preprocessor_config.json"), data); err != nil {
+			return fmt.Errorf("models: %w", err)
+		}
+	case !errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("models: %w", err)
+	}
+	if m.tok != nil {
+		piece := func(id int64) string {
+			p, _ := m.tok.Piece(int32(id))
+			return p
+		}
+		id := func(p string) (int64, bool) {
+			n, ok := m.tok.ID(p)
+			return int64(n), ok
+		}
+		if im, err = im.Names(piece, id); err != nil {
+			return fmt.Errorf("models: %s: %w", m.files.Path("tokenizer.json"), err)
+		}
+	}
+	m.images = im
+	return nil
+}
+
+func (m *Model) readGeneration() error {
+	m.gen = Generation{MaxNewTokens: 256, Temperature: 1, TopP: 1, RepetitionPenalty: 1}
+	m.stop = map[int32]bool{}
+	if t := m.desc.Text; t != nil {
+		for _, id := range t.EOS {
+			m.stop[int32(id)] = true
+		}
+	}
+	data, err := m.files.ReadFile("generation_config.json")
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("models: %w", err)
+	}
+	var g struct {
+		DoSample          bool     `json:"do_sample"`
+		MaxNewTokens      *int     `json:"max_new_tokens"`
+		Temperature       *float64 `json:"temperature"`
+		TopK              *int     `json:"top_k"`
+		TopP              *float64 `json:"top_p"`
+		MinP              *float64 `json:"min_p"`
+		RepetitionPenalty *float64 `json:"repetition_penalty"`
+		EOS               any      `json:"eos_token_id"`
+	}
+	path := m.files.Path("generation_config.json")
+	if err := json.Unmarshal(data, &g); err != nil {
+		return fmt.Errorf("models: %s: %w", path, err)
+	}
+	m.gen.Sample = g.DoSample
+	set(&m.gen.MaxNewTokens, g.MaxNewTokens)
+	set(&m.gen.Temperature, g.Temperature)
+	set(&m.gen.TopK, g.TopK)
+	set(&m.gen.TopP, g.TopP)
+	set(&m.gen.MinP, g.MinP)
+	set(&m.gen.RepetitionPenalty, g.RepetitionPenalty)
+	if m.gen.MaxNewTokens < 1 {
+		return fmt.Errorf("models: %s: max_new_tokens is %d; want at least 1", path, m.gen.MaxNewTokens)
+	}
+	var ids []any
+	switch v := g.EOS.(type) {
+	case nil:
+	case []any:
+		ids = v
+	default:
+		ids = []any{v}
+	}
+	for _, v := range ids {
+		f, ok := v.(float64)
+		if !ok || f != float64(int32(f)) || f < 0 {
+			return fmt.Errorf("models: %s: eos_token_id holds %v; want token ids", path, v)
+		}
+		m.stop[int32(f)] = true
+	}
+	return nil
+}
+
+func set[T any](dst, v *T) {
+	if v != nil {
+		*dst = *v
+	}
+}
+
+// Names of the modules of a workload.
+const (
+	moduleVision  = "vision"
+	modulePrefill = "prefill"
+	moduleDecode  = "decode"
+	groupLLM      = "llm"
+)
+
+// describeGraphs builds the graphs.
+func (m *Model) describeGraphs(o *Options) error {
+	m.workload.Name = m.desc.Family
+	wanted := func(g string) bool { return len(o.Modules) == 0 || slices.Contains(o.Modules, g) }
+	add := func(name, group, batch string, follow map[string]int64, g *graph.Graph, err error) error {
+		if err != nil {
+			return fmt.Errorf("models: %s: %w", m.files.Name(), err)
+		}
+		m.workload.Modules = append(m.workload.Modules, scheduler.Module{Name: name, Group: group, Batch: batch, Follow: follow, Graph: g})
+		return nil
+	}
+	if m.desc.Vision != nil && wanted(moduleVision) {
+		g, err := m.desc.VisionGraph(m.files, arch.VisionOptions{})
+		if err := add(moduleVision, moduleVision, "tiles", nil, g, err); err != nil {
+			return err
+		}
+	}
+	if m.desc.Text == nil || !wanted(groupLLM) {
+		return nil
+	}
+	m.text = arch.TextOptions{Context: int64(o.Context)}
+	if int64(o.Context) > m.desc.Text.MaxPositions {
+		return fmt.Errorf("models: %s: a context of %d tokens; the model was made for at most %d", m.files.Name(), o.Context, m.desc.Text.MaxPositions)
+	}
+	if o.Policy.Chunk > 0 {
+		m.text.MaxChunk = o.Policy.Chunk
+	}
+	m.text = m.text.Defaults(m.desc.Text)
+	g, err := m.desc.Prefill(m.files, m.text)
+	if err := add(modulePrefill, groupLLM, "chunk", map[string]int64{"rows": 1}, g, err); err != nil {
+		return err
+	}
+	g, err = m.desc.Decode(m.files, m.text)
+	return add(moduleDecode, groupLLM, "", nil, g, err)
+}
+
+// openDevices opens what the policy or the plan names, or else everything
+// that is there. A named device that cannot be opened is passed over when
+// others follow it, unless the policy is strict.
+func (m *Model) openDevices(ctx context.Context, o *Options) error {
+	r := o.registry()
+	names := slices.Clone(o.Policy.Devices)
+	for _, l := range o.Policy.Place {
+		names = append(names, l...)
+	}
+	if o.Plan != nil {
+		names = nil
+		for _, d := range o.Plan.Devices {
+			names = append(names, d.Name)
+		}
+	}
+	auto := len(names) == 0
+	names = slices.DeleteFunc(names, func(n string) bool {
+		auto = auto || n == "auto"
+		return n == "auto"
+	})
+	if auto {
+		for _, rep := range r.Devices(ctx) {
+			for _, d := range rep.Devices {
+				if d.Kind == driver.Null {
+					continue
+				}
+				n := rep.Name
+				if d.ID != "0" || len(rep.Devices) > 1 {
+					n += ":" + d.ID
+				}
+				names = append(names, n)
+			}
+		}
+		if len(names) == 0 {
+			return fmt.Errorf("models: this program has no usable driver (it has: %s); import drivers/static: %w", strings.Join(r.Names(), ", "), hal.ErrUnavailable)
+		}
+	}
+	var errs []error
+	for i, n := range names {
+		if slices.Contains(names[:i], n) {
+			continue
+		}
+		d, err := r.Open(ctx, n)
+		if err != nil {
+			if o.Policy.Strict {
+				return fmt.Errorf("models: %w", err)
+			}
+			errs = append(errs, err)
+			m.unopened = append(m.unopened, n+": "+err.Error())
+			continue
+		}
+		m.devices = append(m.devices, d)
+	}
+	if len(m.devices) == 0 {
+		return fmt.Errorf("models: no device could be opened: %w", errors.Join(errs...))
+	}
+	return nil
+}
+
+// Arch returns the description of the model. It must not be changed.
+func (m *Model) Arch() *arch.Model { return m.desc }
+
+// Plan returns the plan in force.
+func (m *Model) Plan() *scheduler.Plan { return m.pipeline.Plan() }
+
+// Workload returns the model's graphs.
+func (m *Model) Workload() scheduler.Workload { return m.workload }
+
+// Tokenizer returns the tokenizer, nil if the model has none.
+func (m *Model) Tokenizer() *token.Tokenizer { return m.tok }
+
+// Generation returns what the model's files say about answering.
+func (m *Model) Generation() Generation { return m.gen }
+
+// Context returns the longest conversation in tokens.
+func (m *Model) Context() int { return int(m.text.Context) }
+
+// Fallbacks lists what did not go as was preferred, one line each.
+func (m *Model) Fallbacks() []string {
+	return append(slices.Clone(m.unopened), m.Plan().Fallbacks()...)
+}
+
+// Close releases everything. Sessions must be closed before.
+func (m *Model) Close() error {
+	var errs []error
+	if m.vision != nil {
+		errs = append(errs, m.vision.close())
+	}
+	if m.pipeline != nil {
+		errs = append(errs, m.pipeline.Close())
+	}
+	for _, d := range m.devices {
+		errs = append(errs, d.Close())
+	}
+	errs = append(errs, m.files.Close())
+	return errors.Join(errs...)
+}
