@@ -14,6 +14,7 @@ import (
 const (
 	maxInlineDepth = 32
 	maxNodes       = 1 << 20
+	maxCalls       = 1 << 16
 	maxNameBytes   = 1 << 28
 )
 
@@ -161,8 +162,8 @@ func (f *flattener) nodes(nodes []pb.Node, opsets map[string]int64, in *body, de
 
 // call inlines one call of a function.
 func (f *flattener) call(n *node, fn *pb.Function, opsets map[string]int64, depth int) error {
-	if f.calls++; f.calls > maxNodes {
-		return fmt.Errorf("the model has more than %d function calls: %w", maxNodes, ErrFormat)
+	if f.calls++; f.calls > maxCalls {
+		return fmt.Errorf("the model makes more than %d calls of its functions: %w", maxCalls, ErrFormat)
 	}
 	if len(n.Inputs) > len(fn.Inputs) || len(n.Outputs) > len(fn.Outputs) {
 		return fmt.Errorf("node %s (%s): the function takes %d inputs and gives %d outputs: %w", n.label(), n.op(), len(fn.Inputs), len(fn.Outputs), ErrFormat)

@@ -12,9 +12,13 @@ import (
 	"github.com/heddle-ml/heddle/ops/oracle"
 )
 
-// maxFolded bounds the elements that one folded node reads and writes. Shape
-// arithmetic has a handful; a table of positions may have thousands.
-const maxFolded = 1 << 20
+// Limits of folding. Shape arithmetic has a handful of numbers, a table of
+// positions may have thousands; a model that wants more computed while it is
+// read means harm.
+const (
+	maxFolded = 1 << 20 // elements that one node reads and writes
+	maxWork   = 1 << 28 // operations and bytes of all nodes
+)
 
 // typeOnly reports whether only the type of operand i matters.
 func typeOnly(n *node, i int) bool {
@@ -94,6 +98,9 @@ func (im *importer) fold(c *graph.Call, types []graph.Type) ([]*operand, error) 
 			return nil, nil
 		}
 	}
+	if err := im.spend(c, types); err != nil {
+		return nil, err
+	}
 	results, err := oracle.EvalNode(c, in, types)
 	if err != nil {
 		return nil, fmt.Errorf("compute a shape: %w", err)
@@ -110,6 +117,22 @@ func (im *importer) fold(c *graph.Call, types []graph.Type) ([]*operand, error) 
 		out[i] = constant(t)
 	}
 	return out, nil
+}
+
+// spend adds what computing a call costs to the work done.
+func (im *importer) spend(c *graph.Call, types []graph.Type) error {
+	cost := ops.MoveCost
+	if o := ops.Get(c.Op.Domain, c.Op.Name); o != nil && o.Cost != nil {
+		cost = o.Cost
+	}
+	k, err := cost(c, types, nil)
+	if err != nil {
+		return fmt.Errorf("compute a shape: %w", err)
+	}
+	if im.work += k.FLOPs + k.Bytes + 1; !(im.work <= maxWork) {
+		return fmt.Errorf("the shapes of the model take more than %d operations to compute: %w", maxWork, ErrUnsupported)
+	}
+	return nil
 }
 
 // foldedDims returns a constant of type t with values ds, nil when t cannot

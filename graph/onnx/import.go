@@ -149,7 +149,12 @@ type importer struct {
 	// needed tells which values shapes depend on.
 	needed  map[string]bool
 	symbols symbols
-	states  map[string]string // state input to the output that leaves it
+	// states maps the input of a state to the output that leaves it, which
+	// is empty for a state that is only read.
+	states    map[string]string
+	stateOuts map[string]bool
+	// work counts what folding computed; see maxWork.
+	work float64
 	// name and folding belong to the node being read.
 	name    string
 	folding bool
@@ -188,6 +193,11 @@ func (im *importer) run() error {
 		}
 		if err := im.input(in); err != nil {
 			return fmt.Errorf("input %q: %w", in.Name, err)
+		}
+	}
+	for name := range im.states {
+		if v := im.env[name]; v == nil || v.value.Kind != graph.StateIn {
+			return fmt.Errorf("metadata: state %q is no input: %w", name, ErrFormat)
 		}
 	}
 	for name := range im.opts.Values {
@@ -303,11 +313,7 @@ func (im *importer) outputs() error {
 		if err := im.checkDeclared(out, v.value.Type); err != nil {
 			return fmt.Errorf("output %q: %w", out.Name, err)
 		}
-		isState := false
-		for _, left := range im.states {
-			isState = isState || left == out.Name
-		}
-		if isState {
+		if im.stateOuts[out.Name] {
 			next[out.Name] = v
 			continue
 		}
@@ -315,12 +321,9 @@ func (im *importer) outputs() error {
 	}
 	for i := range im.model.Inputs {
 		name := im.model.Inputs[i].Name
-		left, ok := im.states[name]
-		if !ok {
-			continue
-		}
+		left := im.states[name]
 		if left == "" {
-			continue // only read
+			continue
 		}
 		v := next[left]
 		if v == nil {

@@ -31,8 +31,7 @@ type metaState struct {
 
 // metadata reads what Export wrote.
 func (im *importer) metadata(entries []pb.Entry) error {
-	im.symbols.known = map[string]dim.Symbol{}
-	im.states = map[string]string{}
+	im.states, im.stateOuts = map[string]string{}, map[string]bool{}
 	for _, e := range entries {
 		switch e.Key {
 		case metaSymbols:
@@ -40,8 +39,11 @@ func (im *importer) metadata(entries []pb.Entry) error {
 			if err := json.Unmarshal([]byte(e.Value), &list); err != nil {
 				return fmt.Errorf("metadata %s: %w: %w", e.Key, ErrFormat, err)
 			}
+			if len(list) > maxParams {
+				return fmt.Errorf("metadata %s: more than %d symbols: %w", e.Key, maxParams, ErrFormat)
+			}
 			for _, s := range list {
-				im.symbols.known[s.Name] = dim.Symbol(s)
+				im.symbols.described = append(im.symbols.described, dim.Symbol(s))
 			}
 		case metaStates:
 			var list []metaState
@@ -50,6 +52,7 @@ func (im *importer) metadata(entries []pb.Entry) error {
 			}
 			for _, s := range list {
 				im.states[s.In] = s.Out
+				im.stateOuts[s.Out] = true
 			}
 		}
 	}

@@ -15,11 +15,14 @@ import (
 
 // symbols maps the names of dimensions in the model to expressions.
 type symbols struct {
-	byParam map[string]dim.Dim
-	known   map[string]dim.Symbol // bounds from metadata and options
-	taken   map[string]bool
-	list    []dim.Symbol // declared so far
+	byParam   map[string]dim.Dim
+	described []dim.Symbol // in the model's metadata
+	taken     map[string]bool
+	list      []dim.Symbol // declared so far
 }
+
+// maxParams bounds the different names of dimensions.
+const maxParams = 4096
 
 // elemOf maps a TensorProto.DataType.
 func elemOf(n int32) (enc.Elem, error) {
@@ -41,6 +44,7 @@ func elemOf(n int32) (enc.Elem, error) {
 func (im *importer) declareSymbols(initializers map[string]bool) error {
 	s := &im.symbols
 	s.byParam, s.taken = map[string]dim.Dim{}, map[string]bool{}
+	seen := map[string]bool{}
 	var params []string
 	for i := range im.model.Inputs {
 		in := &im.model.Inputs[i]
@@ -48,29 +52,44 @@ func (im *importer) declareSymbols(initializers map[string]bool) error {
 			continue
 		}
 		for _, d := range in.Shape {
-			if !d.HasValue && d.Param != "" && !slices.Contains(params, d.Param) {
+			if !d.HasValue && d.Param != "" && !seen[d.Param] {
+				seen[d.Param] = true
 				params = append(params, d.Param)
 			}
 		}
-		if len(params) > 4096 {
-			return fmt.Errorf("inputs have more than 4096 named dimensions: %w", ErrFormat)
+		if len(params) > maxParams {
+			return fmt.Errorf("inputs have more than %d named dimensions: %w", maxParams, ErrFormat)
 		}
 	}
-	var rest []string
+	declare := func(p, name string) {
+		if n, ok := im.opts.Bind[p]; ok {
+			s.byParam[p] = dim.Of(n)
+		} else {
+			s.byParam[p] = im.symbol(name)
+		}
+	}
+	// Symbols that the model describes come first, in their order: they may
+	// occur in expressions alone.
+	mentioned := map[string]bool{}
 	for _, p := range params {
-		if !dim.ValidName(p) {
-			rest = append(rest, p)
-			continue
+		if d, err := dim.Parse(p); err == nil {
+			for _, name := range d.Symbols() {
+				mentioned[name] = true
+			}
 		}
-		if n, ok := im.opts.Bind[p]; ok {
-			s.byParam[p] = dim.Of(n)
-			continue
-		}
-		s.byParam[p] = im.symbol(p)
 	}
-	for _, p := range rest {
-		if n, ok := im.opts.Bind[p]; ok {
-			s.byParam[p] = dim.Of(n)
+	for _, k := range s.described {
+		if mentioned[k.Name] {
+			declare(k.Name, k.Name)
+		}
+	}
+	for _, p := range params {
+		if _, done := s.byParam[p]; !done && dim.ValidName(p) {
+			declare(p, p)
+		}
+	}
+	for _, p := range params {
+		if _, done := s.byParam[p]; done {
 			continue
 		}
 		if d, ok := im.expression(p); ok {
@@ -79,7 +98,7 @@ func (im *importer) declareSymbols(initializers map[string]bool) error {
 		}
 		name := im.freeName(p)
 		im.warn("dimension %q cannot be the name of a symbol; it is called %q", p, name)
-		s.byParam[p] = im.symbol(name)
+		declare(p, name)
 	}
 	return im.b.Err()
 }
@@ -90,7 +109,7 @@ func (im *importer) expression(p string) (dim.Dim, bool) {
 	if err != nil {
 		return dim.Dim{}, false
 	}
-	out, bind := d, dim.Binding{}
+	bind := dim.Binding{}
 	for _, name := range d.Symbols() {
 		v, ok := im.symbols.byParam[name]
 		if !ok {
@@ -100,19 +119,16 @@ func (im *importer) expression(p string) (dim.Dim, bool) {
 			bind[name] = n
 		}
 	}
-	return out.Subst(bind), true
+	return d.Subst(bind), true
 }
 
 // symbol declares a symbol with the bounds known for it.
 func (im *importer) symbol(name string) dim.Dim {
 	im.symbols.taken[name] = true
 	s := dim.Symbol{Name: name, Min: 1, Max: defaultMax}
-	if k, ok := im.symbols.known[name]; ok {
-		s = k
-	}
-	for _, k := range im.opts.Symbols {
+	for _, k := range slices.Concat(im.symbols.described, im.opts.Symbols) {
 		if k.Name == name {
-			s = k
+			s = k // the options' come last and count
 		}
 	}
 	im.symbols.list = append(im.symbols.list, s)
