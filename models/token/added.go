@@ -205,7 +205,7 @@ func newAddedTokens(tokens []addedToken, normalize func(string) (string, error))
 const maxNormalizedToken = 4 * maxAddedToken
 
 // cut returns the added tokens of a text and the normalized text around them.
-func (a *addedTokens) cut(whole fragment, special bool, normalize normalizer) ([]fragment, error) {
+func (a *addedTokens) cut(whole fragment, special bool, normalize normalizer, limit *limit) ([]fragment, error) {
 	if whole.text == "" {
 		return nil, nil
 	}
@@ -221,7 +221,7 @@ func (a *addedTokens) cut(whole fragment, special bool, normalize normalizer) ([
 		}
 		if normalize != nil {
 			var err error
-			if part, err = normalize.normalize(part); err != nil {
+			if part, err = normalize.normalize(part, limit); err != nil {
 				return nil, err
 			}
 		}

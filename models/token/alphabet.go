@@ -8,40 +8,30 @@ import (
 // Byte-level vocabularies spell each of the 256 bytes as one printable rune:
 // printable Latin-1 bytes as themselves, the others as U+0100 and up, in order
 // (GPT-2, bytes_to_unicode).
-var (
-	byteRunes [256]rune
-	runeBytes [0x144]int16 // the way back; -1 where a rune stands for no byte
-)
+var byteRunes, runeBytes = alphabet()
 
-func init() {
-	for i := range runeBytes {
-		runeBytes[i] = -1
+// alphabet returns the rune of each byte, and the way back, in which -1 marks
+// a rune that stands for no byte.
+func alphabet() (runes [256]rune, bytes [0x144]int16) {
+	for i := range bytes {
+		bytes[i] = -1
 	}
 	next := rune(0x100)
-	for b := range 256 {
+	for b := range runes {
 		r := rune(b)
 		printable := b >= '!' && b <= '~' || b >= 0xa1 && b <= 0xac || b >= 0xae
 		if !printable {
 			r = next
 			next++
 		}
-		byteRunes[b] = r
-		runeBytes[r] = int16(b)
+		runes[b] = r
+		bytes[r] = int16(b)
 	}
+	return runes, bytes
 }
 
 // spelledSpace is how a byte-level vocabulary writes a space.
 const spelledSpace = 'Ġ'
-
-// spellBytes writes text in the byte-level alphabet.
-func spellBytes(text string) string {
-	var b strings.Builder
-	b.Grow(len(text) + len(text)/2)
-	for i := range len(text) {
-		b.WriteRune(byteRunes[text[i]])
-	}
-	return b.String()
-}
 
 // unspellBytes appends the bytes that a piece spells. A piece with a rune that
 // is not in the alphabet stands for itself.

@@ -10,10 +10,11 @@
 //	ids → pieces → decoders → text
 //
 // The reference for tokenizer.json is huggingface/tokenizers (Rust): ids,
-// offsets and type ids are meant to be equal to its. The one deliberate
-// difference is in decoding: an added token is always the text that its file
-// says, even where its characters all belong to the byte-level alphabet. For GGUF
-// files the reference is llama.cpp.
+// offsets and type ids are meant to be equal to its. Decoding differs on purpose
+// where the reference would not give the text back: an added token is always the
+// text that its file says, even where its characters all belong to the byte-level
+// alphabet, and the Metaspace decoder takes off one blank in front, not all. For
+// GGUF files the reference is llama.cpp.
 //
 // Nothing in a tokenizer file is trusted: ids, patterns and sizes are checked
 // when it is loaded, patterns run under a time limit, and growth of the text

@@ -17,6 +17,13 @@ import (
 // uint32, []string, []int32 or []float32.
 func ggufHeader(t testing.TB, values map[string]any) *gguf.File {
 	t.Helper()
+	f, err := gguf.Parse(ggufBytes(t, values))
+	require.NoError(t, err)
+	return f
+}
+
+func ggufBytes(t testing.TB, values map[string]any) []byte {
+	t.Helper()
 	le := binary.LittleEndian
 	str := func(b []byte, s string) []byte { return append(le.AppendUint64(b, uint64(len(s))), s...) }
 	array := func(b []byte, kind gguf.Kind, n int) []byte {
@@ -53,9 +60,7 @@ func ggufHeader(t testing.TB, values map[string]any) *gguf.File {
 			t.Fatalf("a value of type %T", value)
 		}
 	}
-	f, err := gguf.Parse(b)
-	require.NoError(t, err)
-	return f
+	return b
 }
 
 // spm is a SentencePiece-like vocabulary; change overrides and nil removes.
@@ -257,4 +262,30 @@ func TestModelFiles(t *testing.T) {
 		require.ErrorContains(t, err, name)
 		require.NoError(t, f.Close())
 	}
+}
+
+// FuzzFromGGUF: whatever vocabulary a file claims to have, building it and
+// encoding with it ends.
+func FuzzFromGGUF(f *testing.F) {
+	f.Add(ggufBytes(f, spm(nil)), "abc <img>é")
+	f.Add(ggufBytes(f, gpt2(nil)), " ab 123 é<|end|>")
+	f.Add(ggufBytes(f, gpt2(map[string]any{"tokenizer.ggml.pre": "deepseek-v3"})), "a  b")
+	f.Fuzz(func(t *testing.T, data []byte, text string) {
+		file, err := gguf.Parse(data)
+		if err != nil {
+			return
+		}
+		tok, err := FromGGUF(file)
+		if err != nil {
+			return
+		}
+		got, err := tok.EncodeDetailed(text, EncodeOptions{AddSpecial: true, ParseSpecial: true})
+		if err != nil {
+			return
+		}
+		if _, err := tok.Decode(got.IDs, false); err != nil {
+			t.Fatal(err)
+		}
+		streamed(tok, got.IDs, true)
+	})
 }

@@ -11,7 +11,7 @@ import (
 
 // normalizer rewrites text before it is split.
 type normalizer interface {
-	normalize(f fragment) (fragment, error)
+	normalize(f fragment, limit *limit) (fragment, error)
 }
 
 // normalizeString is normalize for a string by itself.
@@ -19,16 +19,16 @@ func normalizeString(n normalizer, s string) (string, error) {
 	if n == nil {
 		return s, nil
 	}
-	f, err := n.normalize(newFragment(s, false))
+	f, err := n.normalize(newFragment(s, false), newLimit(len(s)))
 	return f.text, err
 }
 
 type normalizers []normalizer
 
-func (ns normalizers) normalize(f fragment) (fragment, error) {
+func (ns normalizers) normalize(f fragment, limit *limit) (fragment, error) {
 	for _, n := range ns {
 		var err error
-		if f, err = n.normalize(f); err != nil {
+		if f, err = n.normalize(f, limit); err != nil {
 			return f, err
 		}
 	}
@@ -38,7 +38,7 @@ func (ns normalizers) normalize(f fragment) (fragment, error) {
 // prepender puts a string before text that is not empty.
 type prepender string
 
-func (p prepender) normalize(f fragment) (fragment, error) { return prepend(&f, string(p)) }
+func (p prepender) normalize(f fragment, _ *limit) (fragment, error) { return prepend(&f, string(p)) }
 
 // replacer puts content in place of what a pattern matches.
 type replacer struct {
@@ -46,8 +46,8 @@ type replacer struct {
 	content string
 }
 
-func (r replacer) normalize(f fragment) (fragment, error) {
-	cuts, err := r.pattern.find(f.text, newLimit(len(f.text)))
+func (r replacer) normalize(f fragment, limit *limit) (fragment, error) {
+	cuts, err := r.pattern.find(f.text, limit)
 	if err != nil {
 		return f, err
 	}
@@ -66,7 +66,7 @@ func (r replacer) normalize(f fragment) (fragment, error) {
 // filter keeps the runes for which it is true.
 type filter func(rune) bool
 
-func (keep filter) normalize(f fragment) (fragment, error) {
+func (keep filter) normalize(f fragment, _ *limit) (fragment, error) {
 	e := edit(&f)
 	for _, r := range f.text {
 		if keep(r) {
@@ -81,7 +81,7 @@ func (keep filter) normalize(f fragment) (fragment, error) {
 // stripper removes blanks at the ends.
 type stripper struct{ left, right bool }
 
-func (s stripper) normalize(f fragment) (fragment, error) {
+func (s stripper) normalize(f fragment, _ *limit) (fragment, error) {
 	start, end := 0, len(f.text)
 	if s.left {
 		start = end - len(trimSpaceLeft(f.text))
@@ -97,7 +97,7 @@ func (s stripper) normalize(f fragment) (fragment, error) {
 // lowercaser is Unicode's lower case, rune by rune.
 type lowercaser struct{}
 
-func (lowercaser) normalize(f fragment) (fragment, error) {
+func (lowercaser) normalize(f fragment, _ *limit) (fragment, error) {
 	e := edit(&f)
 	for _, r := range f.text {
 		e.replace(unicode.ToLower(r), 1)
@@ -111,7 +111,7 @@ func (lowercaser) normalize(f fragment) (fragment, error) {
 // byteSpeller writes each byte as a rune of the byte-level alphabet.
 type byteSpeller struct{}
 
-func (byteSpeller) normalize(f fragment) (fragment, error) {
+func (byteSpeller) normalize(f fragment, _ *limit) (fragment, error) {
 	e := edit(&f)
 	for i := 0; i < len(f.text); {
 		n := e.pos
@@ -137,7 +137,7 @@ var (
 	formKD = form{norm.NFKD, norm.NFKD}
 )
 
-func (n form) normalize(f fragment) (fragment, error) {
+func (n form) normalize(f fragment, _ *limit) (fragment, error) {
 	if n.form.IsNormalString(f.text) {
 		return f, nil
 	}

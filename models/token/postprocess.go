@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"unicode"
 	"unicode/utf8"
 )
@@ -283,6 +284,13 @@ func parseTemplate(raw json.RawMessage) (postProcessor, error) {
 	}
 	if t.pair, err = convert("pair", c.Pair); err != nil {
 		return nil, err
+	}
+	hasText := func(p templatePart) bool { return p.ids == nil }
+	if !slices.ContainsFunc(t.single, hasText) {
+		return nil, errors.New("post-processor TemplateProcessing: single has no place for the text, sequence A")
+	}
+	if len(t.pair) == 0 {
+		t.pair = []templatePart{{}, {which: 1, typeID: 1}}
 	}
 	return t, nil
 }

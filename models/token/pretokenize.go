@@ -181,7 +181,7 @@ func (m metaspace) split(in []fragment, limit *limit) ([]fragment, error) {
 			out = append(out, f)
 			continue
 		}
-		f, err := replacer{literal(" "), m.replacement}.normalize(f)
+		f, err := replacer{literal(" "), m.replacement}.normalize(f, limit)
 		if err != nil {
 			return nil, err
 		}

@@ -120,12 +120,13 @@ func (t *Tokenizer) encode(text string, opt EncodeOptions, typeID int32, detaile
 	if !utf8.ValidString(text) {
 		return s, fmt.Errorf("the text is not valid UTF-8 at byte %d", invalidAt(text))
 	}
-	frags, err := t.added.cut(newFragment(text, detailed), opt.ParseSpecial, t.normalizer)
+	limit := newLimit(len(text))
+	frags, err := t.added.cut(newFragment(text, detailed), opt.ParseSpecial, t.normalizer, limit)
 	if err != nil {
 		return s, err
 	}
 	if t.pre != nil {
-		if frags, err = t.pre.split(frags, newLimit(len(text))); err != nil {
+		if frags, err = t.pre.split(frags, limit); err != nil {
 			return s, err
 		}
 	}
@@ -205,7 +206,7 @@ func (t *Tokenizer) Decode(ids []int32, skipSpecial bool) (string, error) {
 			chunks = append(chunks, c)
 		}
 	}
-	return join(t.decoder.decode(chunks, false)), nil
+	return validText([]byte(join(t.decoder.decode(chunks, false)))), nil
 }
 
 // chunk returns what a decoder is given for an id; false for nothing.
