@@ -210,6 +210,9 @@ func (standard) Infer(c *graph.Call) ([]graph.Type, error) {
 	}
 	for i, t := range types {
 		if c.Want(i) {
+			if !o.Updates && t.Enc.Kind == enc.Plain {
+				types[i].Enc = enc.Encoding{} // how an operand was stored is not passed on
+			}
 			if err := checkResult(t); err != nil {
 				return nil, fmt.Errorf("output %d (%s) would be %s: %w", i, paramName(o.Outputs, i), t, err)
 			}
@@ -281,8 +284,10 @@ func (o *Op) check(c *graph.Call) error {
 		if p.Const && v.Kind != graph.Const {
 			return fmt.Errorf("input %d (%s) must be a constant: bind it to its value", i, p.Name)
 		}
-		if !p.Encoded && v.Type.Enc != (enc.Encoding{}) {
-			return fmt.Errorf("input %d (%s) is %s; this input takes plain tensors only: decode it with Cast, or declare the weight plain", i, p.Name, v.Type)
+		// A weight that is merely stored narrower, as(f16), reads as plain numbers
+		// everywhere.
+		if !p.Encoded && v.Type.Enc.Kind != enc.Plain {
+			return fmt.Errorf("input %d (%s) is %s; this input takes plain tensors only: declare the weight plain", i, p.Name, v.Type)
 		}
 	}
 	for i := len(c.In); i < len(o.Inputs); i++ {
