@@ -154,6 +154,9 @@ func TestMul(t *testing.T) {
 			for i, s := range sizes {
 				for _, form := range []gemm.Form{gemm.Packed, gemm.KN, gemm.NK, gemm.Coded} {
 					for variant := range 4 {
+						if workers == nil && (variant+i)%2 == 0 {
+							continue // half of them without a pool will do
+						}
 						name := fmt.Sprintf("%dx%dx%d form %d variant %d", s.m, s.k, s.n, form, variant)
 						rng := rand.New(rand.NewPCG(uint64(i), uint64(variant)))
 						a := &gemm.Args{M: s.m, N: s.n, K: s.k, Form: form}
