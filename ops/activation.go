@@ -17,10 +17,52 @@ func init() {
 		}))
 	Register(activation("LeakyRelu", 16, Floats, Rounded, "x where x >= 0, else alpha*x.", []AttrSpec{alpha("0.01")},
 		func(b *graph.Builder, c *graph.Call, x graph.ValueID) graph.ValueID {
-			e := b.Type(x).Elem
-			scaled := b.Op("Mul", values{scalar(b, e, attr64(c, "alpha", 0.01)), x})
-			return b.Op("Where", values{b.Op("Less", values{x, scalar(b, e, 0)}), scaled, x})
+			return aboveZero(b, x, b.Op("Mul", values{scalar(b, b.Type(x).Elem, attr64(c, "alpha", 0.01)), x}))
 		}))
+	Register(activation("Elu", 22, Floats, Approximate, "x where x >= 0, else alpha*(exp(x)-1).", []AttrSpec{alpha("1")},
+		func(b *graph.Builder, c *graph.Call, x graph.ValueID) graph.ValueID {
+			return aboveZero(b, x, expLess1(b, x, attr64(c, "alpha", 1)))
+		}))
+	Register(activation("Celu", 28, Floats, Approximate, "x where x >= 0, else alpha*(exp(x/alpha)-1).", []AttrSpec{alpha("1")},
+		func(b *graph.Builder, c *graph.Call, x graph.ValueID) graph.ValueID {
+			a := attr64(c, "alpha", 1)
+			return aboveZero(b, x, expLess1(b, b.Op("Div", values{x, scalar(b, b.Type(x).Elem, a)}), a))
+		}))
+	Register(activation("Selu", 22, Floats, Approximate, "gamma*x where x >= 0, else gamma*alpha*(exp(x)-1).",
+		[]AttrSpec{alpha("1.6732632"), {Name: "gamma", Kind: graph.AttrFloat, Default: "1.050701"}},
+		func(b *graph.Builder, c *graph.Call, x graph.ValueID) graph.ValueID {
+			y := aboveZero(b, x, expLess1(b, x, attr64(c, "alpha", 1.67326319217681884765625)))
+			return b.Op("Mul", values{y, scalar(b, b.Type(x).Elem, attr64(c, "gamma", 1.05070102214813232421875))})
+		}))
+	Register(activation("ThresholdedRelu", 22, Floats, Exact, "x where x > alpha, else 0.", []AttrSpec{alpha("1")},
+		func(b *graph.Builder, c *graph.Call, x graph.ValueID) graph.ValueID {
+			e := b.Type(x).Elem
+			return b.Op("Where", values{b.Op("Less", values{scalar(b, e, attr64(c, "alpha", 1)), x}), x, scalar(b, e, 0)})
+		}))
+	Register(activation("Softsign", 22, Floats, Rounded, "x/(1+|x|).", nil,
+		func(b *graph.Builder, _ *graph.Call, x graph.ValueID) graph.ValueID {
+			return b.Op("Div", values{x, b.Op("Add", values{b.Op("Abs", values{x}), scalar(b, b.Type(x).Elem, 1)})})
+		}))
+	Register(activation("Mish", 22, Floats, Approximate, "x*tanh(Softplus(x)).", nil,
+		func(b *graph.Builder, _ *graph.Call, x graph.ValueID) graph.ValueID {
+			return b.Op("Mul", values{x, b.Op("Tanh", values{b.Op("Softplus", values{x})})})
+		}))
+	Register(Op{
+		Ref: onnx("PRelu", 16), Doc: "x where x >= 0, else slope*x; the slope broadcasts to x.",
+		Inputs:  []Param{{Name: "X", Types: wide, Same: "T"}, {Name: "slope", Types: wide, Same: "T"}},
+		Outputs: in1("Y", wide),
+		Infer: func(c *graph.Call) ([]graph.Type, error) {
+			if err := broadcastsTo(c.Type(1).Shape, c.Type(0).Shape); err != nil {
+				return nil, fmt.Errorf("%s does not broadcast to %s: %w", describe(c, 1), describe(c, 0), err)
+			}
+			return likeFirst(c)
+		},
+		Cost: opsPerElement(2),
+		Decompose: func(b *graph.Builder, _ *graph.Call, in []graph.ValueID) ([]graph.ValueID, error) {
+			return decomposed(b, aboveZero(b, in[0], b.Op("Mul", values{in[1], in[0]})))
+		},
+		Class: Rounded,
+	})
 	Register(activation("HardSigmoid", 22, Floats, Rounded, "max(0, min(1, alpha*x+beta)).", []AttrSpec{alpha("0.2"), beta("0.5")},
 		func(b *graph.Builder, c *graph.Call, x graph.ValueID) graph.ValueID {
 			e := b.Type(x).Elem
@@ -87,6 +129,19 @@ func init() {
 			s := b.Op("ReduceSum", values{b.Op("Exp", values{shifted}), axes})
 			return b.Op("Sub", values{shifted, b.Op("Log", values{s})})
 		}))
+}
+
+// aboveZero is x where it is not negative, else y.
+func aboveZero(b *graph.Builder, x, y graph.ValueID) graph.ValueID {
+	return b.Op("Where", values{b.Op("Less", values{x, scalar(b, b.Type(x).Elem, 0)}), y, x})
+}
+
+// expLess1 is alpha*(exp(x)-1) for negative x. Positive ones, for which it is
+// not used, might overflow and are replaced by 0.
+func expLess1(b *graph.Builder, x graph.ValueID, alpha float64) graph.ValueID {
+	e := b.Type(x).Elem
+	y := b.Op("Sub", values{b.Op("Exp", values{b.Op("Min", values{x, scalar(b, e, 0)})}), scalar(b, e, 1)})
+	return b.Op("Mul", values{y, scalar(b, e, alpha)})
 }
 
 // attr64 reads a float attribute with a default that is rounded to float32 as

@@ -86,8 +86,11 @@ func foldWhere(c *graph.Call) ([]dim.Dim, bool) {
 	}
 	n := 1
 	for _, k := range []int{len(cond.Data), len(x), len(y)} {
+		if k != 1 && n != 1 && k != n {
+			return nil, false
+		}
 		if k != 1 {
-			n = k // the shapes broadcast, so all that are not 1 agree
+			n = k
 		}
 	}
 	out := make([]dim.Dim, n)

@@ -2,8 +2,10 @@ package ops
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/heddle-ml/heddle/graph"
+	"github.com/heddle-ml/heddle/graph/dim"
 	"github.com/heddle-ml/heddle/graph/enc"
 )
 
@@ -34,7 +36,8 @@ func init() {
 				return nil, err
 			}
 			u := graph.Type{Elem: n.stash, Shape: reducedShape(c.Type(0).Shape, n.axes, true)}
-			return []graph.Type{c.Type(0), u, u}[:len(c.Out)], nil
+			y := graph.Of(c.Type(0).Elem, c.Type(0).Shape...) // plain, whatever X is
+			return []graph.Type{y, u, u}[:len(c.Out)], nil
 		},
 		Decompose: decomposeLayerNorm,
 	})
@@ -55,6 +58,109 @@ func init() {
 		},
 		Decompose: decomposeRMSNorm,
 	})
+}
+
+func init() {
+	channels := func(scale, bias string) []Param {
+		return []Param{
+			{Name: "X", Types: Floats, Same: "T"},
+			{Name: scale, Types: Floats, Same: "T"},
+			{Name: bias, Types: Floats, Same: "T"},
+		}
+	}
+	epsilon := AttrSpec{Name: "epsilon", Kind: graph.AttrFloat, Default: "1e-5"}
+	Register(Op{
+		Ref:    onnx("GroupNormalization", 21),
+		Doc:    "X [N,C,D1,...] normalized over each of num_groups runs of channels, computed in stash_type, then times scale [C] plus bias [C].",
+		Inputs: channels("scale", "bias"), Outputs: in1("Y", Floats),
+		Attrs: []AttrSpec{epsilon,
+			{Name: "num_groups", Kind: graph.AttrInt, Required: true},
+			{Name: "stash_type", Kind: graph.AttrElem, Default: "f32"},
+		},
+		Infer: func(c *graph.Call) ([]graph.Type, error) {
+			if err := checkChannels(c); err != nil {
+				return nil, err
+			}
+			n := c.Attrs.Int("num_groups", 0)
+			if _, ok := exactDiv(c.Type(0).Shape[1], n); !ok {
+				return nil, fmt.Errorf("attribute num_groups is %d for %s; want a divisor of the channels", n, describe(c, 0))
+			}
+			if e := c.Attrs.Elem("stash_type", enc.F32); !e.IsFloat() {
+				return nil, fmt.Errorf("attribute stash_type is %s; want one of %s", e, Floats)
+			}
+			return likeFirst(c)
+		},
+		Cost: opsPerElement(8), Class: Contraction,
+		Decompose: func(b *graph.Builder, c *graph.Call, in []graph.ValueID) ([]graph.ValueID, error) {
+			return normChannels(b, c, in, c.Attrs.Int("num_groups", 1), c.Attrs.Elem("stash_type", enc.F32))
+		},
+	})
+	Register(Op{
+		Ref: onnx("InstanceNormalization", 22), Doc: "X [N,C,D1,...] normalized over the spatial axes of each channel, then times scale [C] plus B [C].",
+		Inputs: channels("scale", "B"), Outputs: in1("output", Floats),
+		Attrs: []AttrSpec{epsilon},
+		Infer: func(c *graph.Call) ([]graph.Type, error) {
+			if err := checkChannels(c); err != nil {
+				return nil, err
+			}
+			return likeFirst(c)
+		},
+		Cost: opsPerElement(8), Class: Contraction,
+		Decompose: func(b *graph.Builder, c *graph.Call, in []graph.ValueID) ([]graph.ValueID, error) {
+			stash := b.Type(in[0]).Elem
+			if stash.Bits() < 32 {
+				stash = enc.F32 // sums of squares do not fit half precision
+			}
+			return normChannels(b, c, in, 0, stash)
+		},
+	})
+}
+
+// checkChannels checks X, scale and bias of a normalization by channels.
+func checkChannels(c *graph.Call) error {
+	s := c.Type(0).Shape
+	if len(s) < 3 || len(s) >= graph.MaxRank {
+		return fmt.Errorf("%s: want [N,C,D1,...]", describe(c, 0))
+	}
+	for i := 1; i <= 2; i++ {
+		if !c.Type(i).Shape.Equal(s[1:2]) {
+			return fmt.Errorf("%s: want [%s], one number for each channel of %s", describe(c, i), s[1], describe(c, 0))
+		}
+	}
+	return nil
+}
+
+// normChannels normalizes X over the spatial axes and over groups of
+// channels; with groups = 0 each channel by itself.
+func normChannels(b *graph.Builder, c *graph.Call, in []graph.ValueID, groups int64, stash enc.Elem) ([]graph.ValueID, error) {
+	t := b.Type(in[0])
+	x := cast(b, in[0], stash)
+	if groups > 0 {
+		size, _ := exactDiv(t.Shape[1], groups)
+		x = reshape(b, x, slices.Concat(dim.Shape{t.Shape[0], dim.Of(groups), size}, t.Shape[2:])...)
+	}
+	axes := spatialAxes(b.Type(x).Rank())
+	y, _, _ := standardize(b, x, norm{axes: axes, stash: stash}.operand(b), attr64(c, "epsilon", 1e-5))
+	y = cast(b, reshape(b, y, t.Shape...), t.Elem)
+	trailing := norm{axes: spatialAxes(t.Rank())}
+	for i := range trailing.axes {
+		trailing.axes[i]-- // [C] becomes [C,1,...]
+	}
+	column := func(v graph.ValueID) graph.ValueID { return b.Op("Unsqueeze", values{v, trailing.operand(b)}) }
+	y = b.Op("Mul", values{y, column(in[1])})
+	return decomposed(b, b.Op("Add", values{y, column(in[2])}))
+}
+
+// standardize returns (x-mean)/std over the axes, the mean and the standard
+// deviation.
+func standardize(b *graph.Builder, x, axes graph.ValueID, epsilon float64) (y, mean, std graph.ValueID) {
+	mean = b.Op("ReduceMean", values{x, axes})
+	// The mean of squared deviations: the difference of means of squares
+	// would cancel.
+	dev := b.Op("Sub", values{x, mean})
+	variance := b.Op("ReduceMean", values{b.Op("Mul", values{dev, dev}), axes})
+	std = b.Op("Sqrt", values{b.Op("Add", values{variance, scalar(b, b.Type(x).Elem, epsilon)})})
+	return b.Op("Div", values{dev, std}), mean, std
 }
 
 // norm is what the attributes of a normalization say.
@@ -113,13 +219,8 @@ func decomposeLayerNorm(b *graph.Builder, c *graph.Call, in []graph.ValueID) ([]
 	}
 	axes, elem := n.operand(b), b.Type(in[0]).Elem
 	x := cast(b, in[0], n.stash)
-	mean := b.Op("ReduceMean", values{x, axes})
-	// The mean of squared deviations: the difference of means of squares
-	// would cancel.
-	dev := b.Op("Sub", values{x, mean})
-	variance := b.Op("ReduceMean", values{b.Op("Mul", values{dev, dev}), axes})
-	std := b.Op("Sqrt", values{b.Op("Add", values{variance, scalar(b, n.stash, attr64(c, "epsilon", 1e-5))})})
-	y := cast(b, b.Op("Div", values{dev, std}), elem)
+	y, mean, std := standardize(b, x, axes, attr64(c, "epsilon", 1e-5))
+	y = cast(b, y, elem)
 	y = b.Op("Mul", values{y, in[1]})
 	if bias := input(in, 2); bias != graph.NoValue {
 		y = b.Op("Add", values{y, bias})

@@ -64,7 +64,8 @@ type Param struct {
 	// shapes, axes, repeats. Nothing inside a compiled graph depends on them.
 	Const bool
 	// Encoded inputs may have any encoding, such as a quantized weight's; the
-	// operator reads the reals it stands for. Other inputs must be plain.
+	// operator reads the reals it stands for. Other inputs must be plain, if
+	// perhaps stored in a narrower type.
 	Encoded bool
 }
 

@@ -26,13 +26,15 @@ func init() {
 		}))
 	Register(reduceVia("ReduceL2", "The square root of the sum of squares.",
 		func(b *graph.Builder, x graph.ValueID, reduce reducer) graph.ValueID {
-			s := reduce("ReduceSum", b.Op("Mul", values{x, x}))
-			elem := b.Type(x).Elem
-			if !elem.IsFloat() {
-				s = cast(b, s, enc.F64) // Sqrt takes no integers
-			}
-			return cast(b, b.Op("Sqrt", values{s}), elem)
+			return real(b, "Sqrt", reduce("ReduceSum", b.Op("Mul", values{x, x})))
 		}))
+	Register(reduceVia("ReduceLogSum", "The logarithm of the sum.",
+		func(b *graph.Builder, x graph.ValueID, reduce reducer) graph.ValueID {
+			return real(b, "Log", reduce("ReduceSum", x))
+		}))
+	logSumExp := reduceVia("ReduceLogSumExp", "The logarithm of the sum of exponentials, computed after subtracting the greatest element.", nil)
+	logSumExp.Decompose = decomposeLogSumExp
+	Register(logSumExp)
 
 	for _, m := range []struct{ name, doc string }{
 		{"ArgMax", "The position of the greatest element along axis, the first (or last) of equal ones."},
@@ -134,4 +136,34 @@ func reduceVia(name, doc string, body func(b *graph.Builder, x graph.ValueID, re
 		}))
 	}
 	return o
+}
+
+// real applies an operator on floats to v, through float64 if v is integers.
+func real(b *graph.Builder, op string, v graph.ValueID) graph.ValueID {
+	elem := b.Type(v).Elem
+	if !elem.IsFloat() {
+		v = cast(b, v, enc.F64)
+	}
+	return cast(b, b.Op(op, values{v}), elem)
+}
+
+func decomposeLogSumExp(b *graph.Builder, c *graph.Call, in []graph.ValueID) ([]graph.ValueID, error) {
+	elem := b.Type(in[0]).Elem
+	x := in[0]
+	if !elem.IsFloat() {
+		x = cast(b, x, enc.F64)
+	}
+	float := b.Type(x).Elem
+	reduce := func(op string, v graph.ValueID, keep int64) graph.ValueID {
+		return b.Op(op, values{v, input(in, 1)},
+			graph.Int("keepdims", keep), graph.Int("noop_with_empty_axes", c.Attrs.Int("noop_with_empty_axes", 0)))
+	}
+	keep := c.Attrs.Int("keepdims", 1)
+	finite := func(v graph.ValueID) graph.ValueID {
+		// Subtracting an infinity from itself would give NaN.
+		return b.Op("Where", values{b.Op("IsInf", values{v}), scalar(b, float, 0), v})
+	}
+	shifted := b.Op("Sub", values{x, finite(reduce("ReduceMax", x, 1))})
+	s := b.Op("Log", values{reduce("ReduceSum", b.Op("Exp", values{shifted}), keep)})
+	return decomposed(b, cast(b, b.Op("Add", values{s, finite(reduce("ReduceMax", x, keep))}), elem))
 }

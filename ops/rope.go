@@ -83,8 +83,8 @@ func ropeOf(c *graph.Call) (rope, error) {
 	}
 	for i := 1; i <= 2; i++ {
 		s := c.Type(i).Shape
-		if c.Has(3) && len(s) == 2 {
-			want[0] = s[0]
+		if c.Has(3) && i == 1 && len(s) == 2 {
+			want[0] = s[0] // and the sines must have as many
 		}
 		if !s.Equal(want) {
 			return r, fmt.Errorf("%s does not fit %s: want %s with R/2 = %s", describe(c, i), describe(c, 0), form, half)

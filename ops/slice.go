@@ -153,9 +153,11 @@ func inferSplit(c *graph.Call) ([]graph.Type, error) {
 			return nil, fmt.Errorf("%s is cut into %s for %d outputs: the lengths must add up to %s, one for each output", describe(c, 0), dim.Shape(parts), n, d)
 		}
 	} else {
-		n = c.Attrs.Int("num_outputs", n)
+		// Unused outputs at the end may have been dropped, so their number
+		// alone does not tell.
+		n = c.Attrs.Int("num_outputs", 0)
 		if n < int64(len(c.Out)) {
-			return nil, fmt.Errorf("attribute num_outputs is %d for %d outputs", n, len(c.Out))
+			return nil, fmt.Errorf("without the input split, attribute num_outputs (now %d) must tell the number of parts, at least %d", n, len(c.Out))
 		}
 		if parts, err = equalParts(c, d, n); err != nil {
 			return nil, fmt.Errorf("%s: %w", describe(c, 0), err)
