@@ -3,6 +3,7 @@ package driver
 import (
 	"context"
 	"errors"
+	"strconv"
 
 	"github.com/heddle-ml/heddle/graph"
 	"github.com/heddle-ml/heddle/graph/dim"
@@ -221,6 +222,14 @@ const (
 	Download                  // Src to Host
 )
 
+// String returns "run", "copy", "fill", "upload" or "download".
+func (o CmdOp) String() string {
+	if names := [...]string{Run: "run", Copy: "copy", Fill: "fill", Upload: "upload", Download: "download"}; int(o) < len(names) && o > 0 {
+		return names[o]
+	}
+	return "command " + strconv.Itoa(int(o))
+}
+
 // Cmd is one command. Op says which fields matter.
 type Cmd struct {
 	Op   CmdOp
@@ -263,63 +272,3 @@ type Timeline interface {
 // MaxPending bounds how far a signal may run ahead of a timeline's value:
 // mobile GPU drivers guarantee little more.
 const MaxPending = 1 << 16
-
-// Cacher is implemented by devices that can save compiled executables.
-type Cacher interface {
-	Save(e Executable) ([]byte, error)
-	// Judge tells what Load would do with a blob, without loading it.
-	Judge(blob []byte) Compat
-	Load(ctx context.Context, blob []byte, g *graph.Graph, o CompileOptions) (Executable, error)
-}
-
-// Compat is a judgement on a blob.
-type Compat uint8
-
-// The judgements: only the first two load.
-const (
-	Optimal Compat = iota
-	Usable
-	MustRecompile
-	Foreign
-)
-
-// SetCompiler is implemented by devices that share one copy of the weights
-// between several shapes of a graph better when told of all at once.
-type SetCompiler interface {
-	CompileSet(ctx context.Context, gs []*graph.Graph, o CompileOptions) ([]Executable, error)
-}
-
-// Importer and Exporter are implemented by devices that share memory with
-// others without copying.
-type Importer interface {
-	Import(ctx context.Context, m External) (Memory, error)
-}
-
-// Exporter gives memory away for Import elsewhere.
-type Exporter interface {
-	Export(m Memory, kind ShareKind) (External, error)
-}
-
-// External is memory made elsewhere. It must outlive what is imported from it.
-type External struct {
-	Kind  ShareKind
-	Bytes []byte // HostPtr
-	FD    int    // MemFD, DMABuf
-	Size  int64
-}
-
-// ShareKind names a way to share memory.
-type ShareKind string
-
-// The ways to share memory.
-const (
-	HostPtr ShareKind = "host"
-	MemFD   ShareKind = "memfd"
-	DMABuf  ShareKind = "dmabuf"
-)
-
-// Estimator is implemented by devices whose own cost model is better than
-// measurements from outside. Seconds for one run at the given symbols.
-type Estimator interface {
-	Estimate(g *graph.Graph, b dim.Binding) (seconds float64, ok bool)
-}

@@ -15,10 +15,11 @@ const PlaneAlign = 64
 
 // HostMemory is Memory that the Go runtime owns. Offset 0 is aligned to
 // PlaneAlign bytes.
+//
+// Safe for concurrent use.
 type HostMemory struct {
 	spec  MemSpec
-	bytes []byte
-	freed atomic.Bool
+	bytes atomic.Pointer[[]byte] // nil once freed
 }
 
 // NewHostMemory allocates zeroed memory. The caller has checked the size
@@ -26,18 +27,28 @@ type HostMemory struct {
 func NewHostMemory(s MemSpec) *HostMemory {
 	raw := make([]byte, s.Size+PlaneAlign)
 	skip := int64(-uintptr(unsafe.Pointer(unsafe.SliceData(raw))) % PlaneAlign)
-	return &HostMemory{spec: s, bytes: raw[skip : skip+s.Size : skip+s.Size]}
+	b := raw[skip : skip+s.Size : skip+s.Size]
+	m := &HostMemory{spec: s}
+	m.bytes.Store(&b)
+	return m
 }
 
 // Spec returns what was asked for.
 func (m *HostMemory) Spec() MemSpec { return m.spec }
 
-// Bytes returns the memory.
-func (m *HostMemory) Bytes() ([]byte, bool) { return m.bytes, !m.freed.Load() }
+// Bytes returns the memory, false once it is freed.
+func (m *HostMemory) Bytes() ([]byte, bool) {
+	if b := m.bytes.Load(); b != nil {
+		return *b, true
+	}
+	return nil, false
+}
 
-// Free lets the memory go. Calling it again does nothing.
+// Free lets the memory go, even while m itself is still referred to. A
+// command that runs meanwhile keeps what it holds. Calling it again does
+// nothing.
 func (m *HostMemory) Free() error {
-	m.freed.Store(true)
+	m.bytes.Store(nil)
 	return nil
 }
 
@@ -206,7 +217,7 @@ func (q *HostQueue) Submit(ctx context.Context, b *Batch) error {
 		}
 	}
 	if q.closed {
-		return fmt.Errorf("driver: queue: %w", ErrClosed)
+		return errQueueClosed
 	}
 	if err := ctx.Err(); err != nil {
 		return err
@@ -278,21 +289,26 @@ func (q *HostQueue) loop() {
 	}
 }
 
-func (q *HostQueue) batch(b *Batch) error {
+// batch executes one batch. A panic of the driver's code, in a command or in
+// memory and timelines of its own, fails the batch: the process, and the
+// other devices in it, go on.
+func (q *HostQueue) batch(b *Batch) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("driver: the device's code panicked: %v: %w", p, ErrDeviceLost)
+		}
+	}()
 	if q.ctx.Err() != nil {
-		return fmt.Errorf("driver: queue: %w", ErrClosed)
+		return errQueueClosed
 	}
 	for _, p := range b.Wait {
 		if err := p.T.Wait(q.ctx, p.V); err != nil {
-			if q.ctx.Err() != nil {
-				return fmt.Errorf("driver: queue: %w", ErrClosed)
-			}
-			return fmt.Errorf("driver: waiting for a timeline: %w", err)
+			return q.cause("waiting for a timeline", err)
 		}
 	}
 	for i := range b.Cmds {
 		if err := q.command(&b.Cmds[i]); err != nil {
-			return err
+			return q.cause(b.Cmds[i].Op.String(), err)
 		}
 	}
 	for _, p := range b.Signal {
@@ -303,10 +319,21 @@ func (q *HostQueue) batch(b *Batch) error {
 	return nil
 }
 
+var errQueueClosed = fmt.Errorf("driver: the queue was closed: %w", ErrClosed)
+
+// cause says what a batch failed in. What the queue's own context broke off
+// was closed, not cancelled: a waiter must not take it for its own context.
+func (q *HostQueue) cause(doing string, err error) error {
+	if q.ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		return fmt.Errorf("%w during %s", errQueueClosed, doing)
+	}
+	return fmt.Errorf("driver: %s: %w", doing, err)
+}
+
 func (q *HostQueue) command(c *Cmd) error {
 	switch c.Op {
 	case Run:
-		return q.guard(c)
+		return q.run(q.ctx, c)
 	case Copy:
 		return CopyRows(c)
 	case Fill:
@@ -331,18 +358,7 @@ func (q *HostQueue) command(c *Cmd) error {
 		}
 		return err
 	}
-	return fmt.Errorf("driver: command %d: %w", c.Op, ErrUnsupported)
-}
-
-// guard turns a panic of the driver's code into a failure of the batch: the
-// process, and the other devices in it, go on.
-func (q *HostQueue) guard(c *Cmd) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("driver: the device's code panicked: %v: %w", p, ErrDeviceLost)
-		}
-	}()
-	return q.run(q.ctx, c)
+	return fmt.Errorf("no such command: %w", ErrUnsupported)
 }
 
 // Close lets the running command finish, fails what waits, and stops the
