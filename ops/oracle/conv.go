@@ -92,8 +92,11 @@ func (x *node) window(in, kernel []int64, ceil bool) (*window, error) {
 			return nil, fmt.Errorf("kernel of %d positions over %d", reach, in[a]+w.before[a]+w.after[a])
 		}
 		w.out[a] = room/w.stride[a] + 1
-		if ceil && room%w.stride[a] != 0 && w.out[a]*w.stride[a] < in[a]+w.before[a] {
-			w.out[a]++ // a window that starts in the trailing padding does not count
+		if ceil {
+			w.out[a] = (room+w.stride[a]-1)/w.stride[a] + 1
+			if (w.out[a]-1)*w.stride[a] >= in[a]+w.before[a] {
+				w.out[a]-- // a last window that starts in the padding does not count
+			}
 		}
 	}
 	return w, nil

@@ -21,6 +21,17 @@ var decompositions = map[string][]func(l *lab, e enc.Elem) ids{
 	"GreaterOrEqual":  {nary("GreaterOrEqual", 2)},
 	"LessOrEqual":     {nary("LessOrEqual", 2)},
 	"Relu":            unarySamples("Relu", -3, 3),
+	"Elu":             append(unarySamples("Elu", -3, 3), unarySamples("Elu", -3, 3, graph.Float("alpha", 0.5))...),
+	"Celu":            append(unarySamples("Celu", -3, 3), unarySamples("Celu", -3, 3, graph.Float("alpha", 0.5))...),
+	"Selu":            append(unarySamples("Selu", -3, 3), unarySamples("Selu", -3, 3, graph.Float("alpha", 0.5), graph.Float("gamma", 2))...),
+	"Mish":            unarySamples("Mish", -5, 5),
+	"Softsign":        unarySamples("Softsign", -5, 5),
+	"ThresholdedRelu": append(unarySamples("ThresholdedRelu", -3, 3), unarySamples("ThresholdedRelu", -3, 3, graph.Float("alpha", -0.5))...),
+	"PRelu": {func(l *lab, e enc.Elem) ids {
+		return ids{l.b.Op("PRelu", ids{l.random(e, -2, 2, 2, 3, 4), l.random(e, -2, 2, 3, 1)})}
+	}},
+	"ReduceLogSum":    {positive("ReduceLogSum")},
+	"ReduceLogSumExp": reductions("ReduceLogSumExp"),
 	"LeakyRelu":       unarySamples("LeakyRelu", -3, 3, graph.Float("alpha", 0.1)),
 	"HardSigmoid":     unarySamples("HardSigmoid", -4, 4, graph.Float("alpha", 0.3)),
 	"HardSwish":       unarySamples("HardSwish", -4, 4),
@@ -104,6 +115,12 @@ var decompositions = map[string][]func(l *lab, e enc.Elem) ids{
 			return l.b.Ops("LayerNormalization", ids{l.random(e, -2, 3, 2, 3, 4), l.random(e, 0, 2, 3, 4)}, []bool{true, true, true}, graph.Int("axis", -2))
 		},
 	},
+	"GroupNormalization": {func(l *lab, e enc.Elem) ids {
+		return ids{l.b.Op("GroupNormalization", ids{l.random(e, -2, 3, 2, 6, 4, 3), l.random(e, 0, 2, 6), l.random(e, -1, 1, 6)}, graph.Int("num_groups", 3))}
+	}},
+	"InstanceNormalization": {func(l *lab, e enc.Elem) ids {
+		return ids{l.b.Op("InstanceNormalization", ids{l.random(e, -2, 3, 2, 3, 4, 3), l.random(e, 0, 2, 3), l.random(e, -1, 1, 3)}, graph.Float("epsilon", 0.01))}
+	}},
 	"RMSNormalization": {
 		func(l *lab, e enc.Elem) ids {
 			return ids{l.b.Op("RMSNormalization", ids{l.random(e, -2, 3, 2, 3, 8), l.random(e, 0, 2, 8)})}
@@ -168,6 +185,7 @@ var decompositions = map[string][]func(l *lab, e enc.Elem) ids{
 var float32Inside = map[string]bool{
 	"HardSwish":          true, // attribute alpha, 1/6
 	"LayerNormalization": true, // stash_type
+	"GroupNormalization": true, // likewise
 	"RMSNormalization":   true,
 }
 
@@ -209,6 +227,10 @@ func reductions(op string) []func(*lab, enc.Elem) ids {
 			return ids{l.b.Op(op, ids{l.random(e, -1, 1, 2, 3, 4)}, graph.Int("noop_with_empty_axes", 1))}
 		},
 	}
+}
+
+func positive(op string) func(*lab, enc.Elem) ids {
+	return func(l *lab, e enc.Elem) ids { return ids{l.b.Op(op, ids{l.random(e, 0.5, 2, 2, 3, 4), l.b.Ints(1)})} }
 }
 
 func rope(interleaved, picked bool, dims int64) func(*lab, enc.Elem) ids {

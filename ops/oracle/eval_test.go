@@ -336,5 +336,5 @@ func TestErrorText(t *testing.T) {
 	err := fmt.Errorf("wrapped: %w", &Error{Graph: "g", Node: "n", Op: "Add", Err: ErrLimit})
 	require.EqualError(t, err, `wrapped: oracle: graph "g": node "n" (Add): exceeds the limit`)
 	require.ErrorIs(t, err, ErrLimit)
-	require.EqualError(t, &Error{Value: "w", Err: ErrNoData}, `oracle: value "w": weight has no data`)
+	require.EqualError(t, &Error{Value: "w", Err: ErrIndex}, `oracle: value "w": index out of range`)
 }

@@ -12,7 +12,8 @@ import (
 	"github.com/heddle-ml/heddle/graph/enc"
 )
 
-// Causes of failure, found with errors.Is.
+// Causes of failure, found with errors.Is. A weight without bytes is
+// graph.ErrNoData.
 var (
 	// ErrLimit: a value needs more elements than Options.MaxElements allows.
 	ErrLimit = errors.New("exceeds the limit")
@@ -20,8 +21,6 @@ var (
 	ErrIndex = errors.New("index out of range")
 	// ErrUnsupported: the operator or encoding has no reference evaluation.
 	ErrUnsupported = errors.New("not supported by the reference evaluator")
-	// ErrNoData: a weight's bytes are absent, or its source cannot be read.
-	ErrNoData = errors.New("weight has no data")
 )
 
 // Error says which node or value could not be evaluated, and why.

@@ -173,7 +173,7 @@ func rmsNorm(x *node) ([]*Tensor, error) {
 	if err != nil {
 		return nil, err
 	}
-	out, err := x.make(t.Elem, t.Shape)
+	out, err := x.make(x.elem(0), t.Shape) // the scale's type
 	if err != nil {
 		return nil, err
 	}

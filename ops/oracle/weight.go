@@ -48,11 +48,11 @@ func weight(v *graph.Value, data graph.Data, bind dim.Binding, limit int64) (*Te
 		return t, t.valid()
 	}
 	if len(w.Parts) == 0 {
-		return nil, ErrNoData
+		return nil, graph.ErrNoData
 	}
-	parts := make([]*Tensor, len(w.Parts))
+	parts, scales := make([]*Tensor, len(w.Parts)), make([]*scaling, len(w.Parts))
 	for i := range w.Parts {
-		if parts[i], err = decodePart(&w.Parts[i], data, limit); err != nil {
+		if parts[i], scales[i], err = decodePart(&w.Parts[i], data, limit); err != nil {
 			return nil, fmt.Errorf("part %d: %w", i, err)
 		}
 		// Parts of several float types may be joined: one type from here on.
@@ -86,7 +86,7 @@ func weight(v *graph.Value, data graph.Data, bind dim.Binding, limit int64) (*Te
 		return nil, fmt.Errorf("parts have shape %v, the type is %s", t.Shape, v.Type)
 	}
 	t = t.rounded()
-	if derived(v) {
+	if derived(v, scales) {
 		if err := v.Type.Enc.Valid(elem, dim.Ofs(shape...)); err != nil {
 			return nil, err
 		}
@@ -97,100 +97,129 @@ func weight(v *graph.Value, data graph.Data, bind dim.Binding, limit int64) (*Te
 	return t, nil
 }
 
+// scaling holds the decoded scales and zero points of an affine part that has
+// one for all, or one for each index of an axis: of the indices selected.
+type scaling struct{ scales, zeros []float64 }
+
+func (s *scaling) equal(o *scaling) bool {
+	return s == o || s != nil && o != nil && slices.Equal(s.scales, o.scales) && slices.Equal(s.zeros, o.zeros)
+}
+
 // decodePart returns the numbers of a stored tensor, or of the box of it that
 // the part selects. They are not rounded. Nothing is allocated before the
 // bytes are known to be there.
-func decodePart(p *graph.Part, data graph.Data, limit int64) (*Tensor, error) {
-	l, err := p.Enc.Layout(p.Elem, p.Shape)
-	if err != nil {
-		return nil, err
-	}
+func decodePart(p *graph.Part, data graph.Data, limit int64) (*Tensor, *scaling, error) {
 	n, err := dim.Count(p.Shape)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if n > limit {
-		return nil, fmt.Errorf("%d elements: %w of %d", n, ErrLimit, limit)
+		return nil, nil, fmt.Errorf("%d elements: %w of %d", n, ErrLimit, limit)
 	}
-	var planes [3][]byte
-	bytes, at := p.Inline, [3]int64{0, l.Data, l.Data + l.Scale}
-	switch {
-	case p.Source != "" && data == nil, p.Source == "" && p.Inline == nil:
-		return nil, ErrNoData
-	case p.Source != "":
-		if bytes, err = data.Source(p.Source); err != nil {
-			return nil, fmt.Errorf("source %q: %w: %w", p.Source, ErrNoData, err)
-		}
-		at = [3]int64{p.Offset, p.ScaleOffset, p.ZeroOffset}
-	}
-	for i, n := range []int64{l.Data, l.Scale, l.Zero} {
-		if n == 0 {
-			continue
-		}
-		if have := int64(len(bytes)); at[i] < 0 || n > have || at[i] > have-n {
-			return nil, fmt.Errorf("bytes %d+%d are not among the %d of source %q: %w", at[i], n, have, p.Source, ErrNoData)
-		}
-		planes[i] = bytes[at[i] : at[i]+n]
+	l, planes, err := readPlanes(p, data)
+	if err != nil {
+		return nil, nil, err
 	}
 	var t *Tensor
+	var grid *scaling
 	switch p.Enc.Kind {
 	case enc.Plain:
 		if t, err = newTensor(p.Elem, p.Shape); err == nil {
 			t.read(planes[0])
 		}
 	case enc.Affine:
-		t, err = decodeAffine(p, l, planes)
+		t, grid, err = decodeAffine(p, l, planes)
 	default:
 		t, err = decodeBlocks(p, planes[0])
 	}
 	if err != nil || p.Start == nil {
-		return t, err
+		return t, grid, err
 	}
 	if len(p.Start) != len(p.Shape) || len(p.Size) != len(p.Shape) {
-		return nil, fmt.Errorf("slice %v+%v of shape %v", p.Start, p.Size, p.Shape)
+		return nil, nil, fmt.Errorf("slice %v+%v of shape %v", p.Start, p.Size, p.Shape)
 	}
 	base, st := 0, strides(p.Shape)
 	for a, s := range p.Start {
 		if s < 0 || p.Size[a] < 0 || p.Size[a] > p.Shape[a] || s > p.Shape[a]-p.Size[a] {
-			return nil, fmt.Errorf("slice %v+%v is not inside %v: %w", p.Start, p.Size, p.Shape, ErrIndex)
+			return nil, nil, fmt.Errorf("slice %v+%v is not inside %v: %w", p.Start, p.Size, p.Shape, ErrIndex)
 		}
 		base += int(s) * st[a]
 	}
-	return t.pick(p.Size, offsets(p.Size, base, st))
+	if a := p.Enc.Axis; grid != nil && a >= 0 {
+		from, to := p.Start[a], p.Start[a]+p.Size[a]
+		grid = &scaling{grid.scales[from:to], grid.zeros[from:to]}
+	}
+	t, err = t.pick(p.Size, offsets(p.Size, base, st))
+	return t, grid, err
 }
 
-// decodeAffine is scale*(code - zero).
-func decodeAffine(p *graph.Part, l enc.Layout, planes [3][]byte) (*Tensor, error) {
+// readPlanes returns the bytes of data, scales and zero points, which follow
+// each other where the graph itself carries them.
+func readPlanes(p *graph.Part, data graph.Data) (l enc.Layout, planes [3][]byte, err error) {
+	if l, err = p.Enc.Layout(p.Elem, p.Shape); err != nil {
+		return l, planes, err
+	}
+	bytes, name, at := p.Inline, "the graph", [3]int64{0, l.Data, l.Data + l.Scale}
+	switch {
+	case p.Source == "" && bytes == nil:
+		return l, planes, graph.ErrNoData
+	case p.Source != "":
+		name, at = fmt.Sprintf("source %q", p.Source), [3]int64{p.Offset, p.ScaleOffset, p.ZeroOffset}
+		if data == nil {
+			return l, planes, fmt.Errorf("%s: %w: Options.Data is not set", name, graph.ErrNoData)
+		}
+		if bytes, err = data.Source(p.Source); err != nil {
+			return l, planes, fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	for i, n := range []int64{l.Data, l.Scale, l.Zero} {
+		have := int64(len(bytes))
+		if n > 0 && (at[i] < 0 || n > have || at[i] > have-n) {
+			return l, planes, fmt.Errorf("bytes %d+%d are not among the %d of %s: the file is truncated or another one", at[i], n, have, name)
+		}
+		if n > 0 {
+			planes[i] = bytes[at[i] : at[i]+n]
+		}
+	}
+	return l, planes, nil
+}
+
+// decodeAffine is scale*(code - zero). The scaling is returned where parts
+// could share it: not for blocks.
+func decodeAffine(p *graph.Part, l enc.Layout, planes [3][]byte) (*Tensor, *scaling, error) {
 	codes, err := newTensor(p.Enc.Store, p.Shape)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	scales, err := newTensor(p.Enc.Scale, l.ScaleShape)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	t, err := newTensor(p.Elem, p.Shape)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	codes.read(planes[0])
 	scales.read(planes[1])
-	var zeros *Tensor
+	zeros := make([]float64, scales.Len())
 	if p.Enc.HasZero {
-		if zeros, err = newTensor(p.Enc.Store, l.ScaleShape); err != nil {
-			return nil, err
+		z, err := newTensor(p.Enc.Store, l.ScaleShape)
+		if err != nil {
+			return nil, nil, err
 		}
-		zeros.read(planes[2])
+		z.read(planes[2])
+		for i := range zeros {
+			zeros[i] = z.float(i)
+		}
 	}
 	of, _ := scaleIndex(p.Enc, p.Shape)
 	for i := range t.F {
-		q := codes.float(i)
-		if zeros != nil {
-			q -= zeros.float(of[i])
-		}
-		t.F[i] = scales.F[of[i]] * q
+		t.F[i] = scales.F[of[i]] * (codes.float(i) - zeros[of[i]])
 	}
-	return t, nil
+	if p.Enc.BlockLen > 0 {
+		return t, nil, nil
+	}
+	return t, &scaling{scales.F, zeros}, nil
 }
 
 // decodeBlocks reads rows of blocks along the encoding's axis, which is
@@ -222,38 +251,34 @@ func decodeBlocks(p *graph.Part, data []byte) (*Tensor, error) {
 }
 
 // derived reports whether the value's encoding must be made from numbers, or
-// is the one its parts are stored in, with scales that stay where they are.
-func derived(v *graph.Value) bool {
+// is the one its parts are stored in, with scales that can stay as they are.
+func derived(v *graph.Value, scales []*scaling) bool {
 	e, w := v.Type.Enc, v.Data
 	if e.Kind == enc.Plain {
 		return e.Store != enc.Invalid
 	}
-	axis := e.Axis // as the parts see it
-	if axis >= 0 && w.Perm != nil {
-		axis = w.Perm[axis]
+	if e.Axis >= 0 && w.Perm != nil {
+		e.Axis = w.Perm[e.Axis] // as the parts see it
 	}
 	block := int64(e.BlockLen)
 	if e.Kind == enc.Block {
 		block, _ = e.Format.BlockSize()
 	}
+	joined := len(w.Parts) > 1 && e.Axis == w.Axis // scales are joined, too
 	for i := range w.Parts {
 		p := &w.Parts[i]
-		same := e
-		same.Axis = axis
-		if p.Enc != same || axis < 0 && len(w.Parts) > 1 {
+		switch {
+		case p.Enc != e:
 			return true
-		}
-		if block == 0 || axis < 0 {
-			// One scale for each index of the axis, or one in all, which
-			// joining along another axis would have to merge.
-			if len(w.Parts) > 1 && axis != w.Axis {
+		case block == 0:
+			// One scale for all, or one for each index of the axis: parts have
+			// to agree about it.
+			if !joined && !scales[i].equal(scales[0]) {
 				return true
 			}
-			continue
-		}
-		if p.Start != nil && p.Start[axis]%block != 0 ||
-			axis == w.Axis && i < len(w.Parts)-1 && p.Box()[axis]%block != 0 {
-			return true // blocks would be cut
+		case p.Start != nil && p.Start[e.Axis]%block != 0,
+			joined && i < len(w.Parts)-1 && p.Box()[e.Axis]%block != 0:
+			return true // blocks are cut apart
 		}
 	}
 	return false
