@@ -78,4 +78,3 @@ func eval(g *graph.Graph, in map[string]*graph.Tensor, data graph.Data) (map[str
 	}
 	return out, nil
 }
-

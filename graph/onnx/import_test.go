@@ -243,7 +243,9 @@ func TestValues(t *testing.T) {
 
 // Functions of the model are inlined, with their attributes.
 func TestFunctions(t *testing.T) {
-	ref := func(name, of string, typ pb.AttrType) pb.Attribute { return pb.Attribute{Name: name, Ref: of, Type: typ} }
+	ref := func(name, of string, typ pb.AttrType) pb.Attribute {
+		return pb.Attribute{Name: name, Ref: of, Type: typ}
+	}
 	m := model{
 		opset: 21, opsets: []pb.Opset{{Domain: "my", Version: 1}},
 		inputs: []pb.ValueInfo{in("x", 2, 3)},
@@ -415,7 +417,7 @@ func FuzzImport(f *testing.F) {
 	}.bytes(f))
 	f.Add(model{
 		opset: 9, inputs: []pb.ValueInfo{in("x", 2, 3, 4)},
-		nodes: []pb.Node{nd("a = Clip(x)", aFloat("max", 1)), nd("b = Slice(a)", aInts("starts", 0), aInts("ends", 1)), nd("c = Softmax(b)"), nd("d,e = Split(c)", aInts("split", 1, 2), aInt("axis", 1)), nd("y = Pad(d)", aInts("pads", 0, 1, 0, 0, 0, 2), aStr("mode", "edge"))},
+		nodes:   []pb.Node{nd("a = Clip(x)", aFloat("max", 1)), nd("b = Slice(a)", aInts("starts", 0), aInts("ends", 1)), nd("c = Softmax(b)"), nd("d,e = Split(c)", aInts("split", 1, 2), aInt("axis", 1)), nd("y = Pad(d)", aInts("pads", 0, 1, 0, 0, 0, 2), aStr("mode", "edge"))},
 		outputs: []string{"y"},
 	}.bytes(f))
 	f.Add(model{

@@ -268,11 +268,6 @@ func (c *call) setInt(name string, v int64) {
 	c.node.Attrs = append(c.node.Attrs, pb.Attribute{Name: name, Int: v, Type: pb.AttrInt})
 }
 
-func (c *call) setStr(name, v string) {
-	c.drop(name)
-	c.node.Attrs = append(c.node.Attrs, pb.Attribute{Name: name, Str: []byte(v), Type: pb.AttrString})
-}
-
 // setInput makes v operand i.
 func (c *call) setInput(i int, v *operand) {
 	for len(c.in) <= i {

@@ -1,7 +1,6 @@
 package onnx
 
 import (
-	"errors"
 	"fmt"
 	"math"
 
@@ -41,7 +40,6 @@ var rules = map[string]*rule{
 	"Split":      {apply: split},
 	"Pad":        {apply: pad},
 	"TopK":       {apply: topK},
-	"Resize":     {apply: resize, constant: resizeConstant},
 
 	"ReduceSum":       {apply: axesInput(13, 1)},
 	"ReduceMax":       {apply: axesInput(18, 1)},
@@ -350,28 +348,4 @@ func topK(c *call) ([]*operand, error) {
 		c.drop("k")
 	}
 	return nil, nil
-}
-
-// resize of operator set 10 had scales as operand 1 and knew one rule for
-// coordinates.
-func resize(c *call) ([]*operand, error) {
-	if c.node.opset >= 11 {
-		return nil, nil
-	}
-	if len(c.in) != 2 {
-		return nil, errors.New("wants two operands")
-	}
-	c.in = []*operand{c.in[0], nil, c.in[1]}
-	c.setStr("coordinate_transformation_mode", "asymmetric")
-	if a := c.attr("mode"); a == nil || string(a.Str) == "nearest" {
-		c.setStr("nearest_mode", "floor")
-	}
-	return nil, nil
-}
-
-func resizeConstant(n *node, i int) bool {
-	if n.opset < 11 {
-		return i == 1
-	}
-	return i >= 1
 }

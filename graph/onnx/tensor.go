@@ -31,6 +31,14 @@ func ParseTensor(b []byte) (*graph.Tensor, error) {
 	return out, nil
 }
 
+// FormatTensor is the inverse of ParseTensor; name is the tensor's in the file.
+func FormatTensor(name string, t *graph.Tensor) ([]byte, error) {
+	if err := t.Valid(); err != nil {
+		return nil, fmt.Errorf("onnx: tensor %q: %w", name, err)
+	}
+	return pb.EncodeTensor(tensorProto(name, t)), nil
+}
+
 // tensorType returns the element type, shape and bytes of a tensor.
 func tensorType(t *pb.Tensor) (enc.Elem, []int64, int64, error) {
 	e, err := elemOf(t.DataType)
