@@ -7,11 +7,9 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
-	"strings"
 
 	"github.com/heddle-ml/heddle/graph"
 	"github.com/heddle-ml/heddle/hal"
-	"github.com/heddle-ml/heddle/hal/driver"
 	"github.com/heddle-ml/heddle/models/arch"
 	"github.com/heddle-ml/heddle/models/chat"
 	"github.com/heddle-ml/heddle/models/ckpt"
@@ -37,7 +35,7 @@ type Model struct {
 	workload scheduler.Workload
 	pipeline *scheduler.Pipeline
 	vision   *encoder
-	unopened []string // devices that were asked for and could not be opened
+	unopened []scheduler.Other // devices that were asked for and could not be opened
 }
 
 // Generation is what generation_config.json says about answering.
@@ -127,12 +125,17 @@ func open(ctx context.Context, d *Description, o *Options) (_ *Model, err error)
 	if err := m.describeGraphs(o); err != nil {
 		return nil, err
 	}
-	if err := m.openDevices(ctx, o); err != nil {
-		return nil, err
-	}
 	plan := o.Plan
+	if plan != nil {
+		m.devices, err = plan.Open(ctx, o.registry())
+	} else {
+		m.devices, m.unopened, err = scheduler.Open(ctx, o.registry(), o.Policy)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("models: %w", err)
+	}
 	if plan == nil {
-		if plan, err = scheduler.New(m.devices...).Plan(ctx, m.workload, m.policy(o.Policy)); err != nil {
+		if plan, err = scheduler.New(m.devices...).Plan(ctx, m.workload, o.Policy.Without(m.unopened)); err != nil {
 			return nil, err
 		}
 	}
@@ -143,23 +146,6 @@ func open(ctx context.Context, d *Description, o *Options) (_ *Model, err error)
 		m.vision = newEncoder(m.desc.Vision, s, plan)
 	}
 	return m, nil
-}
-
-// policy leaves out of the preferences what could not be opened.
-func (m *Model) policy(p scheduler.Policy) scheduler.Policy {
-	if len(m.unopened) == 0 {
-		return p
-	}
-	gone := func(n string) bool {
-		return slices.ContainsFunc(m.unopened, func(u string) bool { return strings.HasPrefix(u, n+": ") })
-	}
-	p.Devices = slices.DeleteFunc(slices.Clone(p.Devices), gone)
-	place := map[string][]string{}
-	for g, names := range p.Place {
-		place[g] = slices.DeleteFunc(slices.Clone(names), gone)
-	}
-	p.Place = place
-	return p
 }
 
 // readTexts reads tokenizer, chat template, generation and preprocessor
@@ -315,65 +301,6 @@ func (m *Model) describeGraphs(o *Options) error {
 	}
 	g, err = m.desc.Decode(m.files, m.text)
 	return add(moduleDecode, groupLLM, "", nil, g, err)
-}
-
-// openDevices opens what the policy or the plan names, or else everything
-// that is there. A named device that cannot be opened is passed over when
-// others follow it, unless the policy is strict.
-func (m *Model) openDevices(ctx context.Context, o *Options) error {
-	r := o.registry()
-	names := slices.Clone(o.Policy.Devices)
-	for _, l := range o.Policy.Place {
-		names = append(names, l...)
-	}
-	if o.Plan != nil {
-		names = nil
-		for _, d := range o.Plan.Devices {
-			names = append(names, d.Name)
-		}
-	}
-	auto := len(names) == 0
-	names = slices.DeleteFunc(names, func(n string) bool {
-		auto = auto || n == "auto"
-		return n == "auto"
-	})
-	if auto {
-		for _, rep := range r.Devices(ctx) {
-			for _, d := range rep.Devices {
-				if d.Kind == driver.Null {
-					continue
-				}
-				n := rep.Name
-				if d.ID != "0" || len(rep.Devices) > 1 {
-					n += ":" + d.ID
-				}
-				names = append(names, n)
-			}
-		}
-		if len(names) == 0 {
-			return fmt.Errorf("models: this program has no usable driver (it has: %s); import drivers/static: %w", strings.Join(r.Names(), ", "), hal.ErrUnavailable)
-		}
-	}
-	var errs []error
-	for i, n := range names {
-		if slices.Contains(names[:i], n) {
-			continue
-		}
-		d, err := r.Open(ctx, n)
-		if err != nil {
-			if o.Policy.Strict {
-				return fmt.Errorf("models: %w", err)
-			}
-			errs = append(errs, err)
-			m.unopened = append(m.unopened, n+": "+err.Error())
-			continue
-		}
-		m.devices = append(m.devices, d)
-	}
-	if len(m.devices) == 0 {
-		return fmt.Errorf("models: no device could be opened: %w", errors.Join(errs...))
-	}
-	return nil
 }
 
 // Arch returns the description of the model. It must not be changed.

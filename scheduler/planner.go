@@ -101,11 +101,12 @@ func (p *Planner) candidates(group string, policy Policy) ([]*hal.Device, bool, 
 	}
 	var out []*hal.Device
 	for _, n := range names {
-		i := slices.IndexFunc(p.devs, func(d *hal.Device) bool { return d.Name() == n })
+		base, _, _ := strings.Cut(n, "?") // options are not part of a device's name
+		i := slices.IndexFunc(p.devs, func(d *hal.Device) bool { return d.Name() == base })
 		if i < 0 {
 			return nil, true, fmt.Errorf("scheduler: %s: device %q is not open: %w", group, n, hal.ErrUnavailable)
 		}
-		if !slices.Contains(policy.Deny, n) {
+		if !slices.Contains(policy.Deny, base) {
 			out = append(out, p.devs[i])
 		}
 	}
