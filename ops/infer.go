@@ -30,7 +30,7 @@ func onnx(name string, version int) graph.OpRef {
 	return graph.OpRef{Name: name, Version: version}
 }
 
-// in1 and out1 describe the usual single operand and result of type T.
+// in1 describes a single operand, or a single result, of type T.
 func in1(name string, types TypeSet) []Param {
 	return []Param{{Name: name, Types: types, Same: "T"}}
 }
@@ -202,12 +202,22 @@ func wanted(c *graph.Call, makes ...func() graph.ValueID) []graph.ValueID {
 	return out
 }
 
+// rebind returns c with the operands that it has in b.
+func rebind(b *graph.Builder, c *graph.Call, in []graph.ValueID) *graph.Call {
+	d := *c
+	d.In = make([]*graph.Value, len(in))
+	for i, v := range in {
+		d.In[i] = b.Value(v)
+	}
+	return &d
+}
+
 // decomposed is what Decompose returns for an operator with one output.
 func decomposed(b *graph.Builder, v graph.ValueID) ([]graph.ValueID, error) {
 	return []graph.ValueID{v}, b.Err()
 }
 
-// call1, call2 and call3 shorten decompositions.
+// values shortens decompositions.
 type values = []graph.ValueID
 
 // input returns in[i], NoValue when it is omitted.

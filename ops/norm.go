@@ -202,16 +202,6 @@ func (n norm) operand(b *graph.Builder) graph.ValueID {
 	return b.Ints(axes...)
 }
 
-// rebind returns c with the operands that it has in b.
-func rebind(b *graph.Builder, c *graph.Call, in []graph.ValueID) *graph.Call {
-	d := *c
-	d.In = make([]*graph.Value, len(in))
-	for i, v := range in {
-		d.In[i] = b.Value(v)
-	}
-	return &d
-}
-
 func decomposeLayerNorm(b *graph.Builder, c *graph.Call, in []graph.ValueID) ([]graph.ValueID, error) {
 	n, err := normOf(rebind(b, c, in), Floats)
 	if err != nil {

@@ -44,7 +44,8 @@ type Op struct {
 	Fold func(c *graph.Call) ([]dim.Dim, bool)
 
 	// Updates tells that the operator consumes a state version as input 0 and
-	// yields the next as output 0, in place.
+	// yields the next as output 0, in place. It may work on ordinary values as
+	// well, and Decompose is for those: no simpler operator updates a state.
 	Updates bool
 
 	Class Class

@@ -122,9 +122,7 @@ func init() {
 		},
 		Cost: viewCost, Fold: func(c *graph.Call) ([]dim.Dim, bool) { return shapeRange(c), true },
 		Decompose: func(b *graph.Builder, c *graph.Call, in []graph.ValueID) ([]graph.ValueID, error) {
-			d := *c
-			d.In = []*graph.Value{b.Value(in[0])}
-			return decomposed(b, b.Dims(shapeRange(&d)...))
+			return decomposed(b, b.Dims(shapeRange(rebind(b, c, in))...))
 		},
 	})
 	Register(Op{
@@ -193,12 +191,7 @@ const rangeTypes = Floats | Indices | TypeSet(1<<enc.I16)
 // Reshape, given its inference.
 func decomposeView(infer func(*graph.Call) ([]graph.Type, error)) func(*graph.Builder, *graph.Call, []graph.ValueID) ([]graph.ValueID, error) {
 	return func(b *graph.Builder, c *graph.Call, in []graph.ValueID) ([]graph.ValueID, error) {
-		d := *c
-		d.In = make([]*graph.Value, len(in))
-		for i, v := range in {
-			d.In[i] = b.Value(v)
-		}
-		types, err := infer(&d)
+		types, err := infer(rebind(b, c, in))
 		if err != nil {
 			return nil, err
 		}
