@@ -253,7 +253,7 @@ func decomposeTensorScatter(b *graph.Builder, c *graph.Call, in []graph.ValueID)
 		return nil, fmt.Errorf("a cache of type %s cannot be updated by simpler operators", t)
 	}
 	if !anything.Has(t.Elem) {
-		return nil, fmt.Errorf("ScatterND, which would do it, takes no %s", t.Elem)
+		return nil, fmt.Errorf("no simpler operator scatters %s", t.Elem)
 	}
 	axis, err := normAxis(c.Attrs.Int("axis", -2), t.Rank())
 	if err != nil {

@@ -166,7 +166,7 @@ func init() {
 				return nil, err
 			}
 			if !anything.Has(v.Elem) {
-				return nil, fmt.Errorf("Expand, which would do it, takes no %s", v.Elem)
+				return nil, fmt.Errorf("no simpler operator fills a tensor of %s", v.Elem)
 			}
 			return decomposed(b, b.Op("Expand", values{b.Const("", v.Scalar()), in[0]}))
 		},
