@@ -73,11 +73,7 @@ func DescribeFS(name string, fsys fs.FS) (*Description, error) {
 }
 
 func describe(files *ckpt.Checkpoint) (*Description, error) {
-	data, err := files.ReadFile("config.json")
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("models: %w: a model folder has a config.json", err), files.Close())
-	}
-	desc, err := arch.Read(files.Path("config.json"), data, files)
+	desc, err := arch.Open(files)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("models: %w", err), files.Close())
 	}

@@ -73,6 +73,23 @@ func Read(file string, data []byte, w Weights) (*Model, error) {
 	return m, nil
 }
 
+// Files are a model's files. *ckpt.Checkpoint is one.
+type Files interface {
+	Weights
+	// ReadFile returns a small file, Path how it is named in messages.
+	ReadFile(name string) ([]byte, error)
+	Path(name string) string
+}
+
+// Open reads the config.json of a model's files.
+func Open(f Files) (*Model, error) {
+	data, err := f.ReadFile("config.json")
+	if err != nil {
+		return nil, fmt.Errorf("arch: %w: a model folder has a config.json", err)
+	}
+	return Read(f.Path("config.json"), data, f)
+}
+
 // VisionOptions shape the vision graph.
 type VisionOptions struct {
 	// Taps makes intermediate values outputs, under the names that reference

@@ -11,7 +11,8 @@ import (
 	"strings"
 
 	"github.com/heddle-ml/heddle/hal"
-	"github.com/heddle-ml/heddle/models"
+	"github.com/heddle-ml/heddle/models/arch"
+	"github.com/heddle-ml/heddle/models/ckpt"
 	"github.com/heddle-ml/heddle/models/ckpt/safetensors"
 	"github.com/heddle-ml/heddle/scheduler"
 )
@@ -88,11 +89,15 @@ func Run(ctx context.Context, path, expected string, o Options) (*Report, error)
 		}
 		want[t.Name] = x
 	}
-	d, err := models.Describe(path)
+	files, err := ckpt.Open(path)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("check: %w", err)
 	}
-	defer d.Close()
+	defer files.Close()
+	model, err := arch.Open(files)
+	if err != nil {
+		return nil, fmt.Errorf("check: %w", err)
+	}
 	r := o.Registry
 	if r == nil {
 		r = hal.Default
@@ -101,7 +106,7 @@ func Run(ctx context.Context, path, expected string, o Options) (*Report, error)
 	if err != nil {
 		return nil, err
 	}
-	e := &engine{d: d, devs: devs, policy: o.Policy.Without(gone), want: want, got: map[string]tensor{}, inputs: map[string]bool{}}
+	e := &engine{files: files, model: model, devs: devs, policy: o.Policy.Without(gone), want: want, got: map[string]tensor{}, inputs: map[string]bool{}}
 	defer func() {
 		for _, d := range devs {
 			_ = d.Close() // nothing of it is in use any more
@@ -113,7 +118,7 @@ func Run(ctx context.Context, path, expected string, o Options) (*Report, error)
 	atol := o.Atol
 	if atol <= 0 {
 		atol = 1e-4
-		if d.Arch.Family == "siglip_vision_model" {
+		if model.Family == "siglip_vision_model" {
 			atol = 5e-5
 		}
 	}

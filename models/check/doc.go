@@ -11,5 +11,5 @@
 // projectors alone input, tokens, output. A tensor that it cannot produce is
 // a failure.
 //
-// Package check imports models, models/arch, models/ckpt, models/img, scheduler, hal and graph.
+// Package check imports models/arch, models/ckpt, scheduler, hal and graph.
 package check

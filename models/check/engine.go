@@ -13,14 +13,15 @@ import (
 	"github.com/heddle-ml/heddle/graph/enc"
 	"github.com/heddle-ml/heddle/hal"
 	"github.com/heddle-ml/heddle/hal/driver"
-	"github.com/heddle-ml/heddle/models"
 	"github.com/heddle-ml/heddle/models/arch"
+	"github.com/heddle-ml/heddle/models/ckpt"
 	"github.com/heddle-ml/heddle/scheduler"
 )
 
 // engine runs a model's graphs with their intermediate values as outputs.
 type engine struct {
-	d      *models.Description
+	files  *ckpt.Checkpoint
+	model  *arch.Model
 	devs   []*hal.Device
 	policy scheduler.Policy
 	want   map[string]tensor
@@ -29,13 +30,13 @@ type engine struct {
 }
 
 func (e *engine) run(ctx context.Context) error {
-	m := e.d.Arch
+	m := e.model
 	ran := false
 	var embeds tensor
 	if p, ok := e.want["pixel_values"]; ok && m.Vision != nil {
 		ran = true
 		e.inputs["pixel_values"] = true
-		g, err := m.VisionGraph(e.d.Files, arch.VisionOptions{Taps: true})
+		g, err := m.VisionGraph(e.files, arch.VisionOptions{Taps: true})
 		if err != nil {
 			return err
 		}
@@ -54,7 +55,7 @@ func (e *engine) run(ctx context.Context) error {
 	if p, ok := e.want["input"]; ok && m.Projector != nil && len(p.shape) == 3 && p.f != nil {
 		ran = true
 		e.inputs["input"] = true
-		g, err := m.ProjectorGraph(e.d.Files, p.shape[1], true)
+		g, err := m.ProjectorGraph(e.files, p.shape[1], true)
 		if err != nil {
 			return err
 		}
@@ -97,7 +98,7 @@ func (e *engine) load(ctx context.Context, modules ...scheduler.Module) (*schedu
 	if err != nil {
 		return nil, nil, err
 	}
-	p, err := plan.Load(ctx, w, e.d.Files, e.devs...)
+	p, err := plan.Load(ctx, w, e.files, e.devs...)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -193,7 +194,7 @@ func floats(b []byte) []float32 {
 // sequence runs one sequence: the prompt at once with every tap, then as many
 // greedy steps as the file stores.
 func (e *engine) sequence(ctx context.Context, s string, embeds tensor) (err error) {
-	m := e.d.Arch
+	m := e.model
 	ids := e.want[s+".input_ids"]
 	if ids.i == nil || len(ids.shape) != 1 || len(ids.i) == 0 {
 		return errors.New("input_ids are not a vector of integers")
@@ -218,12 +219,12 @@ func (e *engine) sequence(ctx context.Context, s string, embeds tensor) (err err
 		return fmt.Errorf("%d tokens and %d steps exceed max_position_embeddings (%d)", n, steps, m.Text.MaxPositions)
 	}
 	o = o.Defaults(m.Text)
-	pg, err := m.Prefill(e.d.Files, o)
+	pg, err := m.Prefill(e.files, o)
 	if err != nil {
 		return err
 	}
 	o.Taps = false
-	dg, err := m.Decode(e.d.Files, o)
+	dg, err := m.Decode(e.files, o)
 	if err != nil {
 		return err
 	}
@@ -283,8 +284,8 @@ func (e *engine) expand(prompt []int64) []int64 {
 	var out []int64
 	for _, id := range prompt {
 		n := int64(1)
-		if id == e.d.Arch.Images.Token {
-			n = e.d.Arch.Vision.Tokens
+		if id == e.model.Images.Token {
+			n = e.model.Vision.Tokens
 		}
 		out = append(out, slices.Repeat([]int64{id}, int(n))...)
 	}
@@ -293,7 +294,7 @@ func (e *engine) expand(prompt []int64) []int64 {
 
 // images adds the inputs that put image embeddings where placeholders stand.
 func (e *engine) images(in map[string]tensor, ids, index []int64, embeds tensor) error {
-	v := e.d.Arch.Vision
+	v := e.model.Vision
 	mask := tensor{i: make([]int64, len(ids))}
 	rows := tensor{f: make([]float32, int64(len(ids))*v.Width)}
 	var flat []float32
@@ -304,7 +305,7 @@ func (e *engine) images(in map[string]tensor, ids, index []int64, embeds tensor)
 		flat = append(flat, embeds.f[i*v.Tokens*v.Width:(i+1)*v.Tokens*v.Width]...)
 	}
 	for i, id := range ids {
-		if id != e.d.Arch.Images.Token {
+		if id != e.model.Images.Token {
 			continue
 		}
 		if int64(len(flat)) < v.Width {
@@ -354,7 +355,7 @@ func (e *engine) greedy(ctx context.Context, s string, stage *scheduler.Stage, g
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
 	ids := tensor{shape: []int64{steps}}
-	all := tensor{shape: []int64{steps, e.d.Arch.Text.Vocab}}
+	all := tensor{shape: []int64{steps, e.model.Text.Vocab}}
 	margin := tensor{shape: []int64{steps}}
 	for i := range steps {
 		best, gap := top(logits)
