@@ -354,7 +354,16 @@ func packKeys(dst, k []float32, n, d, row int) {
 		if cols < nr {
 			clear(panel)
 		}
-		for c := range cols {
+		c := 0
+		for ; c+4 <= cols; c += 4 { // four at a time touch a cache line once, not four times
+			at := (p + c) * row
+			k0, k1, k2, k3 := k[at:][:d], k[at+row:][:d], k[at+2*row:][:d], k[at+3*row:][:d]
+			for i := range k0 {
+				out := (*[4]float32)(panel[i*nr+c:])
+				out[0], out[1], out[2], out[3] = k0[i], k1[i], k2[i], k3[i]
+			}
+		}
+		for ; c < cols; c++ {
 			at := c
 			for _, x := range k[(p+c)*row:][:d] {
 				panel[at] = x
@@ -371,6 +380,12 @@ func packValues(dst, v []float32, n, d, row int) {
 		cols := min(nr, d-p)
 		if cols < nr {
 			clear(panel)
+		}
+		if cols == nr {
+			for i := range n {
+				*(*[nr]float32)(panel[i*nr:]) = *(*[nr]float32)(v[i*row+p:])
+			}
+			continue
 		}
 		for i := range n {
 			copy(panel[i*nr:][:cols], v[i*row+p:])

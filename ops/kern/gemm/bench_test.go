@@ -72,3 +72,24 @@ func BenchmarkMul(b *testing.B) {
 		}
 	}
 }
+
+func BenchmarkPack(b *testing.B) {
+	const k, n = 1024, 1024
+	src, dst := make([]float32, k*n), make([]float32, gemm.PackedLen(k, n))
+	half := make([]uint16, k*n)
+	for name, f := range map[string]func() error{
+		"KN":   func() error { return gemm.Pack(dst, src, k, n, n, gemm.KN) },
+		"NK":   func() error { return gemm.Pack(dst, src, k, n, k, gemm.NK) },
+		"f16":  func() error { return gemm.PackF16(dst, half, k, n, k, gemm.NK) },
+		"bf16": func() error { return gemm.PackBF16(dst, half, k, n, k, gemm.NK) },
+	} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				if err := f(); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/(k*n), "ns/element")
+		})
+	}
+}

@@ -127,9 +127,9 @@ func roundUp(n, to int) int { return (n + to - 1) / to * to }
 func batch(a *Args) int { return max(a.Batch, 1) }
 
 // Scratch returns the number of floats that a.Scratch must have. It depends on
-// M, N, K, Form and Batch only.
+// M, N, K, Form and Batch only, and is 0 for sizes that Mul refuses.
 func (r *Runner) Scratch(a *Args) int {
-	if a.Form == Packed || a.M <= 0 || a.N <= 0 || a.K <= 0 {
+	if a.Form == Packed || a.M <= 0 || a.N <= 0 || a.K <= 0 || !a.plausible() {
 		return 0
 	}
 	var each int
@@ -184,6 +184,9 @@ func (a *Args) check() error {
 	if a.M == 0 || a.N == 0 {
 		return nil
 	}
+	if !a.plausible() {
+		return fmt.Errorf("gemm: %d x %d x %d (batch %d) is out of range", a.M, a.K, a.N, batch(a))
+	}
 	b := batch(a)
 	switch {
 	case a.K > 0 && !fits(len(a.A), b, a.StrideA, a.M, a.LDA, a.K):
@@ -219,6 +222,13 @@ func (a *Args) check() error {
 		return a.short("B", len(a.B))
 	}
 	return nil
+}
+
+// plausible reports whether every product of two sizes, and that of C's, is far
+// from overflow. Operands in memory always are.
+func (a *Args) plausible() bool {
+	const limit = 1 << 50
+	return a.M <= limit/a.N && batch(a) <= limit/(a.M*a.N) && (a.K == 0 || max(a.M, a.N) <= limit/a.K)
 }
 
 func (a *Args) short(name string, n int) error {

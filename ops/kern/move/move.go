@@ -35,6 +35,9 @@ func Copy[T any](dst []T, dstAt int, dstStride []int, src []T, srcAt int, srcStr
 			return nil
 		}
 		if n > 1 {
+			if dstStride[i] == 0 {
+				return fmt.Errorf("move: %d elements of shape %v would land on one: destination strides %v", n, shape, dstStride)
+			}
 			c.push(axis{n, dstStride[i], srcStride[i]})
 		}
 	}

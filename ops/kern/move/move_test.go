@@ -121,6 +121,7 @@ func TestCopyRefuses(t *testing.T) {
 		"least stride":      move.Copy(x, 0, one, x, 0, []int{math.MinInt}, []int{3}),
 		"huge shape":        move.Copy(x, 0, []int{1, 1}, x, 0, []int{1, 1}, []int{math.MaxInt, math.MaxInt}),
 		"huge offset":       move.Copy(x, 0, one, x, math.MaxInt, one, []int{5}),
+		"stride 0":          move.Copy(x, 0, []int{0}, x, 0, one, []int{2}),
 		"negative shape":    move.Copy(x, 0, one, x, 0, one, []int{-1}),
 		"ranks":             move.Copy(x, 0, one, x, 0, nil, one),
 		"empty source":      move.Copy(x, 0, one, x[:0], 0, one, []int{2}),
