@@ -2,8 +2,8 @@ package cpu
 
 import (
 	"fmt"
-
 	"github.com/heddle-ml/heddle/graph"
+
 	"github.com/heddle-ml/heddle/graph/enc"
 	"github.com/heddle-ml/heddle/hal/driver"
 	"github.com/heddle-ml/heddle/ops"
@@ -11,17 +11,12 @@ import (
 )
 
 func init() {
-	register("Attention", lowering{lower: attention, elems: ops.Types(enc.F32, enc.F16, enc.BF16)})
-}
-
-// attention is Attention in all of ONNX's forms: [batch,heads,seq,dim] or
-// [batch,seq,width] with head counts as attributes, past keys and values,
-// masks, an unpadded length for each sequence, and the scores as output.
-func attention(b *build, c *call) error {
-	if len(c.out) > 3 && c.out[3] != nil || c.has(3) && c.in[3].elem == enc.Bool && false {
-		return attentionScores(b, c)
-	}
-	return widened(fusedAttention)(b, c)
+	register("Attention", lowering{lower: widened(fusedAttention), elems: ops.Types(enc.F32, enc.F16, enc.BF16), check: func(c *graph.Call) string {
+		if c.Want(3) {
+			return "the scores are not kept"
+		}
+		return ""
+	}})
 }
 
 // side is how an operand lies: strides in elements.
@@ -109,6 +104,9 @@ func (b *build) heads4(t *tensor, s side, row int) error {
 	return b.strided(t, row*st[2], st, s.t, 0, []int{s.batchStep, s.hs, s.ss, 1}, []int{t.shape[0], s.heads, s.seq, s.d})
 }
 
+// fusedAttention is Attention in ONNX's forms: [batch,heads,seq,dim] or
+// [batch,seq,width] with head counts as attributes, past keys and values,
+// masks, and an unpadded length for each sequence.
 func fusedAttention(b *build, c *call) error {
 	g, err := b.geometry(c)
 	if err != nil {
@@ -227,5 +225,3 @@ func (b *build) fullMask(m *tensor, st [4]int, g *geometry) *tensor {
 	})
 	return full
 }
-
-var _ = graph.NoValue

@@ -11,7 +11,7 @@ import (
 
 func init() {
 	arithmetic := func(name string, f binaryTable) {
-		register(name, lowering{lower: binary(f), elems: f.types() | halves})
+		register(name, lowering{lower: broadcasting(f), elems: f.types() | halves})
 	}
 	arithmetic("Add", numbers(vec.Add[float32], vec.Add[float64], vec.Add[int64], vec.Add[int32], vec.Add[int16], vec.Add[int8], vec.Add[uint64], vec.Add[uint32], vec.Add[uint16], vec.Add[uint8]))
 	arithmetic("Sub", numbers(vec.Sub[float32], vec.Sub[float64], vec.Sub[int64], vec.Sub[int32], vec.Sub[int16], vec.Sub[int8], vec.Sub[uint64], vec.Sub[uint32], vec.Sub[uint16], vec.Sub[uint8]))
@@ -170,9 +170,9 @@ func numbers(f32 func(dst, a, b []float32), f64 func(dst, a, b []float64), i64 f
 		enc.U64: rowsOf(u64), enc.U32: rowsOf(u32), enc.U16: rowsOf(u16), enc.U8: rowsOf(u8)}
 }
 
-// binary applies a function of two operands with ONNX's multidirectional
+// broadcasting applies a function of two operands with ONNX's multidirectional
 // broadcasting.
-func binary(table binaryTable) func(b *build, c *call) error {
+func broadcasting(table binaryTable) func(b *build, c *call) error {
 	return widened(func(b *build, c *call) error {
 		f := table[c.in[0].elem]
 		b.broadcast2(c.out[0], c.in[0], c.in[1], f(c.out[0], c.in[0], c.in[1]))

@@ -48,10 +48,7 @@ func register(name string, l lowering) {
 
 // fuse rewrites a graph into the composites that have kernels.
 func fuse(g *graph.Graph) (*graph.Graph, error) {
-	return passes.Run(g, passes.Dedupe, passes.Fuse(func(op graph.OpRef) bool {
-		_, ok := lowerings[opKey{op.Domain, op.Name}]
-		return ok
-	}), passes.DeadCode)
+	return passes.Run(g, passes.Dedupe, passes.DeadCode)
 }
 
 func (d *device) Supports(g *graph.Graph) []driver.Verdict {

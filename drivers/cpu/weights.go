@@ -8,8 +8,6 @@ import (
 	"github.com/heddle-ml/heddle/graph"
 	"github.com/heddle-ml/heddle/graph/enc"
 	"github.com/heddle-ml/heddle/ops/kern/gemm"
-	"github.com/heddle-ml/heddle/ops/kern/half"
-	"github.com/heddle-ml/heddle/ops/kern/quant"
 )
 
 // store holds the device's own copies of weights, each made once and shared
@@ -132,29 +130,6 @@ func aligned(b []byte) []byte {
 	c = c[-uintptr(unsafe.Pointer(unsafe.SliceData(c)))%8:]
 	copy(c, b)
 	return c[:len(b)]
-}
-
-// decodeInto turns stored planes into floats.
-func decodeInto(out []float32, t graph.Type, shape []int64, p *graph.Planes) error {
-	switch t.Enc.Kind {
-	case enc.Plain:
-		switch t.Enc.Stored(t.Elem) {
-		case enc.F32:
-			copy(out, as[float32](p.Data))
-		case enc.F16:
-			half.DecodeF16(out, as[uint16](p.Data))
-		case enc.BF16:
-			half.DecodeBF16(out, as[uint16](p.Data))
-		case enc.F64:
-			for i, f := range as[float64](p.Data) {
-				out[i] = float32(f)
-			}
-		default:
-			return fmt.Errorf("%s cannot be read as float32", t)
-		}
-		return nil
-	}
-	return quant.Decode(out, t.Enc, shape, p.Data, p.Scale, p.Zero)
 }
 
 // packed returns a [K,N] matrix, the right operand of a product, as panels.
