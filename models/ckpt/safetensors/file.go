@@ -70,6 +70,10 @@ func (f *File) Name() string { return f.name }
 // Size returns the length of the file in bytes.
 func (f *File) Size() int64 { return int64(len(f.data)) }
 
+// Data returns the whole file as a view of the map, nil after Close. It must
+// not be written and not be used after Close.
+func (f *File) Data() []byte { return f.data }
+
 // Tensors returns all tensors sorted by offset. The caller must not change the
 // slice or the shapes in it.
 func (f *File) Tensors() []Tensor { return f.header.tensors }

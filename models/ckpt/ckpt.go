@@ -1,0 +1,169 @@
+package ckpt
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sort"
+
+	"github.com/heddle-ml/heddle/graph"
+	"github.com/heddle-ml/heddle/graph/enc"
+	"github.com/heddle-ml/heddle/models/ckpt/safetensors"
+)
+
+// Checkpoint is an open checkpoint. Its methods are safe for concurrent use
+// until Close. It is a graph.Data: its sources are its weight files.
+type Checkpoint struct {
+	name    string
+	files   fs.FS
+	set     *safetensors.Set
+	sources []graph.Source
+	data    map[string]*safetensors.File
+	tensors map[string]graph.Part
+}
+
+// ErrNoTensor is wrapped by errors about a tensor that is not there.
+var ErrNoTensor = errors.New("the checkpoint has no such tensor")
+
+// Open opens the folder at path. Errors name the file.
+func Open(path string) (*Checkpoint, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("ckpt: model %s: %w", path, errors.Unwrap(err))
+	}
+	if !info.IsDir() {
+		return nil, fmt.Errorf("ckpt: model %s is a file; want a folder with config.json and *.safetensors", path)
+	}
+	set, err := safetensors.OpenSharded(path)
+	if err != nil {
+		return nil, fmt.Errorf("ckpt: %w", err)
+	}
+	return index(path, os.DirFS(path), set)
+}
+
+// FromFS opens a checkpoint of one weight file, model.safetensors, in fsys,
+// such as an embedded one. The name appears in errors.
+func FromFS(name string, fsys fs.FS) (*Checkpoint, error) {
+	data, err := fs.ReadFile(fsys, "model.safetensors")
+	if err != nil {
+		return nil, fmt.Errorf("ckpt: model %s: %w", name, err)
+	}
+	f, err := safetensors.New("model.safetensors", data)
+	if err != nil {
+		return nil, fmt.Errorf("ckpt: model %s: %w", name, err)
+	}
+	set, err := safetensors.NewSet(f)
+	if err != nil {
+		return nil, fmt.Errorf("ckpt: model %s: %w", name, err)
+	}
+	return index(name, fsys, set)
+}
+
+var elems = map[safetensors.DType]enc.Elem{
+	safetensors.F64: enc.F64, safetensors.F32: enc.F32, safetensors.F16: enc.F16, safetensors.BF16: enc.BF16,
+	safetensors.I64: enc.I64, safetensors.I32: enc.I32, safetensors.I16: enc.I16, safetensors.I8: enc.I8,
+	safetensors.U64: enc.U64, safetensors.U32: enc.U32, safetensors.U16: enc.U16, safetensors.U8: enc.U8, safetensors.Bool: enc.Bool,
+}
+
+func index(name string, files fs.FS, set *safetensors.Set) (*Checkpoint, error) {
+	c := &Checkpoint{name: name, files: files, set: set, data: map[string]*safetensors.File{}, tensors: map[string]graph.Part{}}
+	for _, f := range set.Files() {
+		source := filepath.Base(f.Name())
+		c.data[source] = f
+		ident := sha256.New()
+		for _, t := range f.Tensors() {
+			fmt.Fprintf(ident, "%s %s %v %d\n", t.Name, t.DType, t.Shape, t.Offset)
+			e, ok := elems[t.DType]
+			if !ok {
+				continue // found missing when somebody wants it
+			}
+			c.tensors[t.Name] = graph.Part{Source: source, Offset: t.Offset, Elem: e, Shape: t.Shape}
+		}
+		sample(ident, f)
+		c.sources = append(c.sources, graph.Source{Name: source, Size: f.Size(), ID: hex.EncodeToString(ident.Sum(nil))[:32]})
+	}
+	sort.Slice(c.sources, func(i, j int) bool { return c.sources[i].Name < c.sources[j].Name })
+	return c, nil
+}
+
+// sample adds up to 64 KB of the weights to a file's identity: enough to tell
+// a retrained model from its predecessor without reading gigabytes.
+func sample(w interface{ Write([]byte) (int, error) }, f *safetensors.File) {
+	ts := f.Tensors()
+	step := max(1, len(ts)/64)
+	for i := 0; i < len(ts); i += step {
+		b := f.Bytes(ts[i])
+		_, _ = w.Write(b[:min(len(b), 1024)]) // a hash never fails
+	}
+}
+
+// Name returns the path or name the checkpoint was opened under.
+func (c *Checkpoint) Name() string { return c.name }
+
+// ReadFile returns a small file of the checkpoint, such as config.json. An
+// absent file is an error wrapping fs.ErrNotExist; one over 64 MB is refused.
+func (c *Checkpoint) ReadFile(name string) ([]byte, error) {
+	info, err := fs.Stat(c.files, name)
+	if err == nil && info.Size() > 64<<20 {
+		err = fmt.Errorf("%d bytes are too many", info.Size())
+	}
+	var b []byte
+	if err == nil {
+		b, err = fs.ReadFile(c.files, name)
+	}
+	if err != nil {
+		var pe *fs.PathError
+		if errors.As(err, &pe) {
+			err = pe.Err
+		}
+		return nil, fmt.Errorf("ckpt: %s: %w", c.Path(name), err)
+	}
+	return b, nil
+}
+
+// Path returns how a file of the checkpoint is named in messages.
+func (c *Checkpoint) Path(name string) string { return filepath.Join(c.name, name) }
+
+// Sources lists the weight files.
+func (c *Checkpoint) Sources() []graph.Source { return c.sources }
+
+// Source returns the bytes of a weight file, for graph.Data.
+func (c *Checkpoint) Source(name string) ([]byte, error) {
+	f, ok := c.data[name]
+	if !ok {
+		return nil, fmt.Errorf("ckpt: model %s has no weight file %q", c.name, name)
+	}
+	return f.Data(), nil
+}
+
+// Has reports whether there is a tensor of that name.
+func (c *Checkpoint) Has(name string) bool { _, ok := c.tensors[name]; return ok }
+
+// Names lists the tensors, sorted.
+func (c *Checkpoint) Names() []string {
+	out := make([]string, 0, len(c.tensors))
+	for n := range c.tensors {
+		out = append(out, n)
+	}
+	sort.Strings(out)
+	return out
+}
+
+// Tensor returns a reference to a tensor.
+func (c *Checkpoint) Tensor(name string) (graph.Part, error) {
+	p, ok := c.tensors[name]
+	if !ok {
+		return graph.Part{}, fmt.Errorf("ckpt: model %s: tensor %q: %w", c.name, name, ErrNoTensor)
+	}
+	return p, nil
+}
+
+// Close gives the maps back. Nothing may use the checkpoint's bytes during or
+// after it. Calling it again does nothing.
+func (c *Checkpoint) Close() error {
+	return c.set.Close()
+}
