@@ -271,7 +271,7 @@ func (r rec) str(s string) string {
 	if !c.reading {
 		off, known := c.offsets[s]
 		if s != "" && !known {
-			if len(sec.b)+len(s) >= math.MaxUint32 {
+			if uint64(len(sec.b)+len(s)) >= math.MaxUint32 {
 				c.fail("strings of more than 4 GiB")
 				return ""
 			}

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"math/rand"
 	"os"
+	"strconv"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -200,11 +201,15 @@ func TestBinaryClaims(t *testing.T) {
 }
 
 func TestMarshalErrors(t *testing.T) {
+	wide := int64(1) << 40
 	for path, g := range map[string]*Graph{
 		"source": {Values: []Value{{Name: "w", Kind: Const, Data: &Weight{Parts: []Part{{Source: "s"}}}}}},
 		"data":   {Values: []Value{{Name: "w", Kind: Const}}},
-		"axis":   {Values: []Value{{Name: "w", Kind: Const, Data: &Weight{Axis: 1 << 40}}}},
+		"axis":   {Values: []Value{{Name: "w", Kind: Const, Data: &Weight{Axis: int(wide)}}}},
 	} {
+		if path == "axis" && strconv.IntSize == 32 {
+			continue
+		}
 		_, err := Marshal(g)
 		require.ErrorIs(t, err, ErrInvalid, path)
 	}

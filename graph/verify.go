@@ -323,6 +323,12 @@ func (v *verifier) nodes() error {
 		if len(n.Name) > maxName {
 			return v.nodeErr(id, "%w", longName("the node", n.Name))
 		}
+		if k := len(n.In); k > 0 && n.In[k-1] == NoValue {
+			return v.nodeErr(id, "ends with an omitted input: leave it out")
+		}
+		if k := len(n.Out); k > 0 && n.Out[k-1] == NoValue {
+			return v.nodeErr(id, "ends with an output that is not wanted: leave it out")
+		}
 		highest := NoValue // input
 		for k, x := range n.In {
 			if x == NoValue {
@@ -339,7 +345,6 @@ func (v *verifier) nodes() error {
 		if err := n.Attrs.valid(); err != nil {
 			return v.nodeErr(id, "%w", err)
 		}
-		before := last
 		for k, x := range n.Out {
 			if x == NoValue {
 				continue
@@ -352,8 +357,8 @@ func (v *verifier) nodes() error {
 			}
 			made[x], last = true, x
 		}
-		if last == before {
-			return v.nodeErr(id, "has no output that is wanted")
+		if len(n.Out) == 0 {
+			return v.nodeErr(id, "has no output")
 		}
 		types, err := v.s.Infer(v.g.Call(id))
 		if err != nil {
