@@ -12,8 +12,7 @@ func tileGeneric(t *Tile) {
 	b := unsafe.Slice(t.B, t.K*NR)
 	for r := 0; r < t.Rows; r += 2 {
 		second := min(r+1, t.Rows-1) // an odd last row is computed twice
-		a0 := unsafe.Slice((*float32)(unsafe.Add(unsafe.Pointer(t.A), r*t.LDA*4)), t.K)
-		a1 := unsafe.Slice((*float32)(unsafe.Add(unsafe.Pointer(t.A), second*t.LDA*4)), t.K)
+		a0, a1 := t.row(r), t.row(second)
 		for c := 0; c < NR; c += 4 {
 			var s00, s01, s02, s03, s10, s11, s12, s13 float32
 			a1 := a1[:len(a0)]
@@ -37,6 +36,14 @@ func tileGeneric(t *Tile) {
 	}
 }
 
+// row returns row r of A. With K = 0 there may be no memory to point at.
+func (t *Tile) row(r int) []float32 {
+	if t.K == 0 {
+		return nil
+	}
+	return unsafe.Slice((*float32)(unsafe.Add(unsafe.Pointer(t.A), r*t.LDA*4)), t.K)
+}
+
 func (t *Tile) store(r, c int, s0, s1, s2, s3 float32) {
 	out := (*[4]float32)(unsafe.Add(unsafe.Pointer(t.C), (r*t.LDC+c)*4))
 	s0, s1, s2, s3 = s0*t.Alpha, s1*t.Alpha, s2*t.Alpha, s3*t.Alpha
@@ -52,6 +59,9 @@ func (t *Tile) store(r, c int, s0, s1, s2, s3 float32) {
 
 // row returns row j of the matrix.
 func (r *Rows) row(j int) []float32 {
+	if r.D == 0 {
+		return nil
+	}
 	return unsafe.Slice((*float32)(unsafe.Add(unsafe.Pointer(r.M), j*r.Stride*4)), r.D)
 }
 
