@@ -51,7 +51,7 @@ func Export(w io.Writer, g *graph.Graph, o ExportOptions) error {
 	if o.External != nil && (!fs.ValidPath(o.ExternalName) || o.ExternalName == ".") {
 		return fmt.Errorf("onnx: export: external name %q is not a path inside the model's folder", o.ExternalName)
 	}
-	x := &exporter{g: g, opts: o, taken: map[string]bool{}, opset: minExportOpset, symbols: map[string]string{}, exprs: map[string]string{}}
+	x := &exporter{g: g, opts: o, taken: map[string]bool{}, nodeNames: map[string]int{}, opset: minExportOpset, symbols: map[string]string{}, exprs: map[string]string{}}
 	m, err := x.run()
 	if err != nil {
 		return fmt.Errorf("onnx: export graph %q: %w", g.Name, err)
@@ -80,6 +80,8 @@ type exporter struct {
 	names  []string
 	taken  map[string]bool
 	serial int
+	// nodeNames counts the nodes that wanted each name.
+	nodeNames map[string]int
 	// external holds the contents to write to opts.External, from byte 0.
 	external []placed
 	end      int64
@@ -230,9 +232,27 @@ func (x *exporter) addNamed(op, out string, in []string, attrs ...pb.Attribute) 
 
 func (x *exporter) need(opset int) { x.opset = max(x.opset, opset) }
 
+// nodeName returns a name for a node that no other has: ONNX Runtime insists
+// on that, while in a graph the nodes of one place share its name.
+func (x *exporter) nodeName(n *graph.Node) string {
+	name := n.Name
+	if name == "" {
+		return ""
+	}
+	if x.nodeNames[name] > 0 {
+		name += "/" + n.Op.Name
+	}
+	for base := name; x.nodeNames[name] > 0; {
+		x.nodeNames[base]++
+		name = base + "." + strconv.Itoa(x.nodeNames[base])
+	}
+	x.nodeNames[name] = 1
+	return name
+}
+
 func (x *exporter) node(id graph.NodeID) error {
 	n := &x.g.Nodes[id]
-	out := pb.Node{Name: n.Name, OpType: n.Op.Name, Domain: n.Op.Domain}
+	out := pb.Node{Name: x.nodeName(n), OpType: n.Op.Name, Domain: n.Op.Domain}
 	if n.Op.Domain != "" {
 		if !x.opts.Heddle {
 			return fmt.Errorf("is not an ONNX operator; decompose it first, or set ExportOptions.Heddle")

@@ -16,6 +16,7 @@ import (
 	"github.com/heddle-ml/heddle/graph/enc"
 	"github.com/heddle-ml/heddle/graph/onnx"
 	"github.com/heddle-ml/heddle/graph/onnx/internal/pb"
+	"github.com/heddle-ml/heddle/graph/passes"
 	"github.com/heddle-ml/heddle/ops"
 	"github.com/heddle-ml/heddle/ops/oracle"
 )
@@ -255,6 +256,65 @@ func TestExportStates(t *testing.T) {
 	got, err := oracle.Eval(context.Background(), again, o)
 	require.NoError(t, err)
 	require.Equal(t, want, got)
+}
+
+// Nodes of one place share its name; in the file each has its own.
+func TestExportNodeNames(t *testing.T) {
+	b := graph.NewBuilder("g", ops.Standard)
+	x := b.Input("x", graph.OfInts(enc.F32, 2))
+	for _, scope := range []string{"a", "a", "a", "a/Relu", "a/Relu.2", "", "", "a"} {
+		b.Scope(scope)
+		x = b.Op("Relu", []graph.ValueID{x})
+	}
+	b.Output("y", x)
+	g, err := b.Build()
+	require.NoError(t, err)
+	_, model, err := exportImport(g, onnx.ExportOptions{})
+	require.NoError(t, err)
+	m, err := pb.Decode(model)
+	require.NoError(t, err)
+	var names []string
+	for _, n := range m.Graph.Nodes {
+		names = append(names, n.Name)
+	}
+	require.Equal(t, []string{"a", "a/Relu", "a/Relu.2", "a/Relu/Relu", "a/Relu.2/Relu", "", "", "a/Relu.3"}, names)
+}
+
+// Without states, an operator that updates them is one like the others.
+func TestStateless(t *testing.T) {
+	g := cache(t)
+	plain, err := onnx.Stateless(g)
+	require.NoError(t, err)
+	require.Empty(t, plain.States)
+	apart, err := passes.Decompose(plain, func(op graph.OpRef) bool { return op.Name != "TensorScatter" })
+	require.NoError(t, err)
+	again, model, err := exportImport(apart, onnx.ExportOptions{})
+	require.NoError(t, err)
+	ins, outs, err := onnx.Names(model)
+	require.NoError(t, err)
+	require.Equal(t, []string{"x", "at", "kv", "table"}, ins)
+	require.Equal(t, []string{"y", "kv.out"}, outs)
+	in := map[string]*graph.Tensor{"x": ramp(1, 2, 3, 4), "at": graph.I64(5), "kv": ramp(1, 2, 8, 4), "table": ramp(4)}
+	got, err := eval(again, in, nil)
+	require.NoError(t, err)
+
+	o := oracle.Options{Inputs: map[string]*oracle.Tensor{}, States: map[string]*oracle.Tensor{}}
+	for name, v := range in {
+		x, err := oracle.FromConst(v)
+		require.NoError(t, err)
+		if name == "kv" || name == "table" {
+			o.States[name] = x
+		} else {
+			o.Inputs[name] = x
+		}
+	}
+	want, err := oracle.Eval(context.Background(), g, o)
+	require.NoError(t, err)
+	for name, v := range map[string]*oracle.Tensor{"y": want.Outputs["y"], "kv.out": want.States["kv"]} {
+		c, err := v.Const()
+		require.NoError(t, err)
+		require.Equal(t, c, got[name])
+	}
 }
 
 // Names of inputs and outputs stay; whatever else is in their way does not.
