@@ -32,6 +32,7 @@ func readBlueLMV(c config, w Weights) *Model {
 	bias := c.bool("projector_bias", true)
 	side := (s.grid() + n - 1) / n
 	tokens := side * side
+	columns := columnFirst(c)
 	c.want("tokens_per_tile", c.int("tokens_per_tile", tokens, 1, 1<<20) == tokens, c.m["tokens_per_tile"], "it does not follow from image_size, patch_size and downsample_factor")
 	const p = "multi_modal_projector."
 
@@ -43,7 +44,7 @@ func readBlueLMV(c config, w Weights) *Model {
 				x = s.postNorm(m, x)
 			}
 			m.tap("vision_output", x)
-			x = downsample(m, x, s.grid(), s.hidden, n, false)
+			x = downsample(m, x, s.grid(), s.hidden, n, columns)
 			m.Scope("projector")
 			x = m.activation(m.linear(x, p+"linear_1", n*n*s.hidden, width, bias), act)
 			x = m.linear(x, p+"linear_2", width, text.Hidden, bias)

@@ -24,6 +24,7 @@ func readLLaVA(c config, w Weights) *Model {
 	text := readText(c.sub("text_config"), w, "language_model.model.", "language_model.lm_head.weight")
 	n := c.int("projector_downsample", 1, 1, 8)
 	side := (s.grid() + n - 1) / n
+	columns := columnFirst(c)
 	const p = "multi_modal_projector."
 	bias := c.bool("multimodal_projector_bias", true)
 
@@ -44,7 +45,7 @@ func readLLaVA(c config, w Weights) *Model {
 			if m.taps {
 				m.tap("vision.post_layernorm", s.postNorm(m, last))
 			}
-			x = downsample(m, x, s.grid(), s.hidden, n, false)
+			x = downsample(m, x, s.grid(), s.hidden, n, columns)
 			if n > 1 {
 				m.tap("projector.tokens_2x2", x)
 			}

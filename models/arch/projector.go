@@ -12,8 +12,7 @@ import (
 // Within a block the order is row by row: (2r,2c), (2r,2c+1), (2r+1,2c),
 // (2r+1,2c+1) (VILA's flat_square, InternVL's pixel shuffle v2, SmolVLM;
 // paper section 3.3). Blocks come row by row, or column by column where
-// columnFirst is set: VILA of the paper's time leaves the last permutation
-// out, InternVL's v1 too.
+// columnFirst is set.
 func downsample(m *module, x graph.ValueID, grid, width, n int64, columnFirst bool) graph.ValueID {
 	if n == 1 {
 		return x
@@ -32,6 +31,13 @@ func downsample(m *module, x graph.ValueID, grid, width, n int64, columnFirst bo
 	}
 	return m.reshape(x, 0, g*g, n*n*width)
 }
+
+// columnFirst reads the key downsample_column_first (ours): the VILA code of
+// the paper's time left the last permutation of its downsampler out, so
+// checkpoints trained with it expect the blocks column by column; later code
+// put it back, and configs do not tell which was used. InternVL's
+// ps_version v1 is the same slip.
+func columnFirst(c config) bool { return c.bool("downsample_column_first", false) }
 
 // gelu is exact (erf) GELU, what projectors use.
 func (m *module) gelu(x graph.ValueID) graph.ValueID { return m.activation(x, "gelu") }

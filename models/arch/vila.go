@@ -13,12 +13,10 @@ func init() { families["vila_projector"] = vilaAlone }
 // vilaProjector is one of VILA's projectors (mm_projector_type), whose tensors are
 // numbered like the layers of its module list.
 type vilaProjector struct {
-	kind       string
-	in, hidden int64
-	prefix     string // up to the numbers, such as "layers."
-	// columnFirst: the original mlp_downsample does not undo its last
-	// transposition; the "_fix" types do.
-	columnFirst bool
+	kind        string
+	in, hidden  int64
+	prefix      string // up to the numbers, such as "layers."
+	columnFirst bool   // see columnFirst
 }
 
 // factor returns how many tokens on a side are joined.
@@ -33,11 +31,9 @@ func (p *vilaProjector) factor() int64 {
 }
 
 func readVILAProjector(c config, prefix string) *vilaProjector {
-	p := &vilaProjector{kind: c.str("mm_projector_type", ""), in: c.must("mm_hidden_size", 1, maxWidth), hidden: c.must("hidden_size", 1, maxWidth), prefix: prefix}
+	p := &vilaProjector{kind: c.str("mm_projector_type", ""), in: c.must("mm_hidden_size", 1, maxWidth), hidden: c.must("hidden_size", 1, maxWidth), prefix: prefix, columnFirst: columnFirst(c)}
 	switch p.kind {
-	case "linear", "mlp2x_gelu", "mlp_downsample_2x2_fix", "mlp_downsample_3x3_fix":
-	case "mlp_downsample":
-		p.columnFirst = true
+	case "linear", "mlp2x_gelu", "mlp_downsample", "mlp_downsample_2x2_fix", "mlp_downsample_3x3_fix":
 	default:
 		c.want("mm_projector_type", false, p.kind, "want linear, mlp2x_gelu, mlp_downsample, mlp_downsample_2x2_fix or mlp_downsample_3x3_fix")
 	}
