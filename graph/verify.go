@@ -34,6 +34,7 @@ func Verify(g *Graph, s Schemas) error {
 const (
 	maxName    = 4096 // bytes
 	maxSymbols = 256
+	maxSources = 4096
 )
 
 type verifier struct {
@@ -78,6 +79,9 @@ func (v *verifier) symbols() error {
 }
 
 func (v *verifier) sources() error {
+	if n := len(v.g.Sources); n > maxSources {
+		return fmt.Errorf("%d sources; at most %d", n, maxSources)
+	}
 	for _, s := range v.g.Sources {
 		if _, twice := v.sizes[s.Name]; twice || s.Name == "" || s.Size < 0 {
 			return fmt.Errorf("source %q is unnamed, declared twice or of negative size", s.Name)
