@@ -319,7 +319,11 @@ func (m *Model) Context() int { return int(m.text.Context) }
 
 // Fallbacks lists what did not go as was preferred, one line each.
 func (m *Model) Fallbacks() []string {
-	return append(slices.Clone(m.unopened), m.Plan().Fallbacks()...)
+	var out []string
+	for _, u := range m.unopened {
+		out = append(out, fmt.Sprintf("%s was not opened: %s", u.Device, u.Reason))
+	}
+	return append(out, m.Plan().Fallbacks()...)
 }
 
 // Close releases everything. Sessions must be closed before.
