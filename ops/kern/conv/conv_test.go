@@ -213,18 +213,21 @@ func TestRefusals(t *testing.T) {
 		return a
 	}
 	for name, spoil := range map[string]func(*conv.Args){
-		"X":        func(a *conv.Args) { a.X = a.X[1:] },
-		"W":        func(a *conv.Args) { a.W = a.W[1:] },
-		"Y":        func(a *conv.Args) { a.Y = a.Y[1:] },
-		"bias":     func(a *conv.Args) { a.Bias = a.Bias[1:] },
-		"scratch":  func(a *conv.Args) { a.Scratch = a.Scratch[1:] },
-		"groups":   func(a *conv.Args) { a.Groups = 3 },
-		"stride":   func(a *conv.Args) { a.Stride[1] = 0 },
-		"kernel":   func(a *conv.Args) { a.Kernel[2] = 0 },
-		"pads":     func(a *conv.Args) { a.PadBegin[2] = -1 },
-		"huge":     func(a *conv.Args) { a.In = [3]int{1 << 39, 1 << 39, 1 << 39} },
-		"huge pad": func(a *conv.Args) { a.PadBegin[0] = math.MaxInt },
-		"batch":    func(a *conv.Args) { a.Batch = -1 },
+		"X":             func(a *conv.Args) { a.X = a.X[1:] },
+		"W":             func(a *conv.Args) { a.W = a.W[1:] },
+		"Y":             func(a *conv.Args) { a.Y = a.Y[1:] },
+		"bias":          func(a *conv.Args) { a.Bias = a.Bias[1:] },
+		"scratch":       func(a *conv.Args) { a.Scratch = a.Scratch[1:] },
+		"groups":        func(a *conv.Args) { a.Groups = 3 },
+		"stride":        func(a *conv.Args) { a.Stride[1] = 0 },
+		"kernel":        func(a *conv.Args) { a.Kernel[2] = 0 },
+		"pads":          func(a *conv.Args) { a.PadBegin[2] = -1 },
+		"huge":          func(a *conv.Args) { a.In = [3]int{1 << 39, 1 << 39, 1 << 39} },
+		"huge pad":      func(a *conv.Args) { a.PadBegin[0] = math.MaxInt },
+		"huge stride":   func(a *conv.Args) { a.Stride[2] = math.MaxInt / 2 },
+		"huge dilation": func(a *conv.Args) { a.Dilate[1] = math.MaxInt / 2 },
+		"huge output":   func(a *conv.Args) { a.Out[0], a.Out[1] = math.MaxInt, 0 },
+		"batch":         func(a *conv.Args) { a.Batch = -1 },
 	} {
 		a := good()
 		if err := r.Run(a); err != nil {

@@ -1,6 +1,9 @@
 package conv
 
-import "fmt"
+import (
+	"fmt"
+	"math"
+)
 
 // Shape describes a convolution or a pooling. Spatial axes are three; an input
 // with fewer has leading axes of size 1 (see Axes). Out is the caller's: it
@@ -27,7 +30,9 @@ func Axes(fill int, values ...int) [3]int {
 	return a
 }
 
-const maxDim = 1 << 40 // keeps products of coordinates and strides from overflowing
+// maxDim bounds every size, every product of sizes, and how far a window
+// reaches, so that sums of a few of them do not overflow.
+const maxDim = math.MaxInt / 8
 
 // check validates the shape against the lengths of input, weights (if w >= 0)
 // and output.
@@ -40,8 +45,9 @@ func (s *Shape) check(x, w, y int) error {
 		if s.In[i] < 0 || s.Out[i] < 0 || s.Kernel[i] < 1 || s.Stride[i] < 1 || s.Dilate[i] < 1 || s.PadBegin[i] < 0 || s.PadEnd[i] < 0 {
 			return fmt.Errorf("conv: axis %d: input %d, output %d, kernel %d, stride %d, dilation %d, pads %d and %d: want at least 1 for kernel, stride and dilation, and 0 for the others", i, s.In[i], s.Out[i], s.Kernel[i], s.Stride[i], s.Dilate[i], s.PadBegin[i], s.PadEnd[i])
 		}
-		if max(s.In[i], s.Out[i], s.Kernel[i], s.Stride[i], s.Dilate[i], s.PadBegin[i], s.PadEnd[i]) > maxDim {
-			return fmt.Errorf("conv: axis %d is out of range", i)
+		step, reach := s.Out[i], s.Kernel[i]
+		if !times(&step, s.Stride[i]) || !times(&reach, s.Dilate[i]) || max(s.In[i], s.PadBegin[i], s.PadEnd[i]) > maxDim {
+			return fmt.Errorf("conv: axis %d: input %d, output %d, kernel %d, stride %d, dilation %d, pads %d and %d: out of range", i, s.In[i], s.Out[i], s.Kernel[i], s.Stride[i], s.Dilate[i], s.PadBegin[i], s.PadEnd[i])
 		}
 		if !times(&in, s.In[i]) || !times(&out, s.Out[i]) || !times(&k, s.Kernel[i]) {
 			return fmt.Errorf("conv: sizes %v, %v, %v are out of range", s.In, s.Out, s.Kernel)
@@ -59,7 +65,7 @@ func (s *Shape) check(x, w, y int) error {
 
 // times multiplies *n by by, and reports whether the product is in range.
 func times(n *int, by int) bool {
-	if by > 0 && *n > maxDim/by {
+	if *n > maxDim || by > 0 && *n > maxDim/by {
 		return false
 	}
 	*n *= by

@@ -2,6 +2,7 @@ package gemm
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/heddle-ml/heddle/ops/kern"
 	"github.com/heddle-ml/heddle/ops/kern/pool"
@@ -227,7 +228,7 @@ func (a *Args) check() error {
 // plausible reports whether every product of two sizes, and that of C's, is far
 // from overflow. Operands in memory always are.
 func (a *Args) plausible() bool {
-	const limit = 1 << 50
+	const limit = math.MaxInt / 64
 	return a.M <= limit/a.N && batch(a) <= limit/(a.M*a.N) && (a.K == 0 || max(a.M, a.N) <= limit/a.K)
 }
 
