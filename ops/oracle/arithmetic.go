@@ -282,9 +282,6 @@ var compareOps = map[string]evaluator{
 	"Or":             elementwise(arith{i: func(a, b int64) (int64, error) { return a | b, nil }}),
 	"Xor":            elementwise(arith{i: func(a, b int64) (int64, error) { return a ^ b, nil }}),
 	"Not":            not,
-	"BitwiseAnd":     bitwise(func(a, b uint64) uint64 { return a & b }),
-	"BitwiseOr":      bitwise(func(a, b uint64) uint64 { return a | b }),
-	"BitwiseXor":     bitwise(func(a, b uint64) uint64 { return a ^ b }),
 	"Where":          where,
 }
 
@@ -328,12 +325,6 @@ func sign[T int64 | uint64 | float64](a, b T) int {
 		return 1
 	}
 	return 0
-}
-
-func bitwise(f func(a, b uint64) uint64) evaluator {
-	return elementwise(arith{
-		i: func(a, b int64) (int64, error) { return int64(f(uint64(a), uint64(b))), nil },
-		u: func(a, b uint64) (uint64, error) { return f(a, b), nil }})
 }
 
 func not(x *node) ([]*Tensor, error) {

@@ -1,13 +1,10 @@
 package oracle
 
-import "fmt"
-
 // castOps change types or hand their operand on.
 var castOps = map[string]evaluator{
 	"Cast":     cast,
 	"CastLike": cast,
 	"Identity": func(x *node) ([]*Tensor, error) { return one(x.arg(0), nil) },
-	"Dropout":  dropout,
 }
 
 // cast converts to the output's type. Floating-point numbers are rounded, or
@@ -43,23 +40,4 @@ func (x *node) cast(t *Tensor) (*Tensor, error) {
 		}
 	}
 	return out, x.step(out.Len())
-}
-
-// dropout is the identity outside of training, with a mask of ones.
-func dropout(x *node) ([]*Tensor, error) {
-	if t := x.arg(2); t != nil && t.Len() == 1 && t.I[0] != 0 {
-		return nil, fmt.Errorf("training mode is %w", ErrUnsupported)
-	}
-	out := []*Tensor{x.arg(0)}
-	if x.Want(1) {
-		mask, err := x.make(x.elem(1), x.arg(0).Shape)
-		if err != nil {
-			return nil, err
-		}
-		for i := range mask.I {
-			mask.I[i] = 1
-		}
-		out = append(out, mask)
-	}
-	return out, nil
 }

@@ -16,9 +16,8 @@ var convOps = map[string]evaluator{
 		}
 		return one(sum, x.channelBias(sum, x.arg(2)))
 	},
-	"ConvInteger":   convInteger,
-	"QLinearConv":   qlinearConv,
-	"ConvTranspose": convTranspose,
+	"ConvInteger": convInteger,
+	"QLinearConv": qlinearConv,
 }
 
 // window is the geometry of a sliding window over spatial dimensions: output
@@ -41,7 +40,7 @@ func (x *node) spatial(name string, n int, def int64) ([]int64, error) {
 		return nil, fmt.Errorf("%s %v: want %d numbers", name, v, n)
 	}
 	for _, k := range v {
-		if k < 0 || k > 1<<31 || k == 0 && name != "pads" && name != "output_padding" {
+		if k < 0 || k > 1<<31 || k == 0 && name != "pads" {
 			return nil, fmt.Errorf("%s %v has a number that is not usable", name, v)
 		}
 	}
@@ -235,75 +234,4 @@ func qlinearConv(x *node) ([]*Tensor, error) {
 	return one(x.requantize(sum, func(i int) (float64, float64) {
 		return x.arg(1).F[0], x.arg(4).F[wscale[i]]
 	}, x.arg(6), x.arg(7)))
-}
-
-// convTranspose spreads each input position over a window of the output.
-func convTranspose(x *node) ([]*Tensor, error) {
-	t, w := x.arg(0), x.arg(1)
-	if len(t.Shape) < 3 || len(w.Shape) != len(t.Shape) {
-		return nil, fmt.Errorf("input of shape %v, weights of shape %v; want [N,C,...] and [C,M/group,...]", t.Shape, w.Shape)
-	}
-	n := len(t.Shape) - 2
-	group, c := x.Attrs.Int("group", 1), t.Shape[1]
-	if group <= 0 || c%group != 0 || w.Shape[0] != c {
-		return nil, fmt.Errorf("%d groups of %d channels do not fit weights of shape %v", group, c, w.Shape)
-	}
-	mg := w.Shape[1]
-	win := &window{out: t.Shape[2:], kernel: w.Shape[2:], in: make([]int64, n), before: make([]int64, n)}
-	var err error
-	if win.stride, err = x.spatial("strides", n, 1); err != nil {
-		return nil, err
-	}
-	if win.dilation, err = x.spatial("dilations", n, 1); err != nil {
-		return nil, err
-	}
-	extra, err := x.spatial("output_padding", n, 0)
-	if err != nil {
-		return nil, err
-	}
-	pads, err := x.spatial("pads", 2*n, 0)
-	if err != nil {
-		return nil, err
-	}
-	auto, shape := x.Attrs.Str("auto_pad", "NOTSET"), x.Attrs.Ints("output_shape")
-	for a := range n {
-		full := (t.Shape[2+a]-1)*win.stride[a] + extra[a] + (win.kernel[a]-1)*win.dilation[a] + 1
-		same := auto == "SAME_UPPER" || auto == "SAME_LOWER"
-		if shape == nil && !same {
-			win.in[a], win.before[a] = full-pads[a]-pads[a+n], pads[a]
-			continue
-		}
-		win.in[a] = t.Shape[2+a] * win.stride[a]
-		if len(shape) == n {
-			win.in[a] = shape[a]
-		}
-		total := max(0, full-win.in[a])
-		if win.before[a] = total / 2; auto != "SAME_UPPER" {
-			win.before[a] = total - total/2
-		}
-	}
-	out, err := x.make(t.Elem, slices.Concat([]int64{t.Shape[0], mg * group}, win.in))
-	if err != nil {
-		return nil, err
-	}
-	inSize, outSize, kSize := size(win.out), size(win.in), size(win.kernel)
-	for b := range int(t.Shape[0]) {
-		for ch := range int(c) {
-			first := ch / int(c/group) * int(mg)
-			q := 0
-			walk(win.out, func(o []int64) {
-				v := t.F[(b*int(c)+ch)*inSize+q]
-				win.positions(o, func(k, p int) {
-					for m := range int(mg) {
-						out.F[(b*int(mg*group)+first+m)*outSize+p] += v * w.F[(ch*int(mg)+m)*kSize+k]
-					}
-				})
-				q++
-			})
-			if err := x.step(inSize * kSize * int(mg)); err != nil {
-				return nil, err
-			}
-		}
-	}
-	return one(out, x.channelBias(out, x.arg(2)))
 }

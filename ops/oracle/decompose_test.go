@@ -148,6 +148,8 @@ var decompositions = map[string][]func(l *lab, e enc.Elem) ids{
 	},
 	"DynamicQuantizeLinear": {func(l *lab, _ enc.Elem) ids {
 		return l.b.Ops("DynamicQuantizeLinear", ids{l.random(enc.F32, -1, 3, 4, 5)}, []bool{true, true, true})
+	}, func(l *lab, _ enc.Elem) ids {
+		return l.b.Ops("DynamicQuantizeLinear", ids{l.random(enc.F32, 0, 0, 4)}, []bool{true, true, true})
 	}},
 	"MatMulInteger": {func(l *lab, _ enc.Elem) ids {
 		return ids{l.b.Op("MatMulInteger", ids{l.random(enc.U8, 0, 255, 2, 3, 4), l.random(enc.I8, -128, 127, 4, 5),

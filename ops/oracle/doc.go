@@ -18,7 +18,7 @@
 // is checked against a limit before it is allocated, contexts are honoured
 // inside of long loops, and every failure is an error that names the node.
 //
-// Package oracle imports graph, graph/dim, graph/enc and ops, never a kernel
-// or driver. Its functions are safe for concurrent use; tensors are immutable
-// once made.
+// Package oracle imports graph, graph/dim and graph/enc, never a kernel or
+// driver; its tests hold it against the schemas of package ops. Its functions
+// are safe for concurrent use; tensors are immutable once made.
 package oracle

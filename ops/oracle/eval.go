@@ -22,7 +22,8 @@ type Options struct {
 	// Data gives access to the sources of weights.
 	Data graph.Data
 	// Bind gives symbols their values. Symbols that are by themselves a
-	// dimension of an input may be left out: its shape tells.
+	// dimension of an input or of a state given may be left out: its shape
+	// tells.
 	Bind dim.Binding
 	// Round rounds the result of every operator to its element type, as a
 	// device has to that computes each exactly. Without it float64 is kept
@@ -78,18 +79,16 @@ func (r *run) valueErr(id graph.ValueID, err error) error {
 	return &Error{Graph: r.g.Name, Value: r.g.Values[id].Name, Err: err}
 }
 
-// bindSymbols completes the binding from the shapes of inputs and checks it
+// bindSymbols completes the binding from the shapes of inputs and states and checks it
 // against the symbols' bounds.
 func (r *run) bindSymbols() error {
 	r.bind = maps.Clone(r.o.Bind)
 	if r.bind == nil {
 		r.bind = dim.Binding{}
 	}
-	for _, id := range r.g.Inputs {
-		v := &r.g.Values[id]
-		t := r.o.Inputs[v.Name]
+	infer := func(v *graph.Value, t *Tensor) {
 		if t == nil || len(t.Shape) != len(v.Type.Shape) {
-			continue // load says so
+			return // load says so
 		}
 		for a, d := range v.Type.Shape {
 			for _, name := range d.Symbols() {
@@ -98,6 +97,12 @@ func (r *run) bindSymbols() error {
 				}
 			}
 		}
+	}
+	for _, id := range r.g.Inputs {
+		infer(&r.g.Values[id], r.o.Inputs[r.g.Values[id].Name])
+	}
+	for _, s := range r.g.States {
+		infer(&r.g.Values[s.In], r.o.States[s.Name])
 	}
 	for _, s := range r.g.Symbols {
 		if n, ok := r.bind[s.Name]; ok && (n < s.Min || n > s.Max) {

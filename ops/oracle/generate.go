@@ -5,47 +5,17 @@ import (
 	"fmt"
 	"math"
 
-	"github.com/heddle-ml/heddle/graph"
 	"github.com/heddle-ml/heddle/graph/enc"
 )
 
 // makeOps yield tensors that hold none of an operand's elements.
 var makeOps = map[string]evaluator{
-	"Constant":        constant,
 	"ConstantOfShape": constantOfShape,
 	"Range":           rangeOp,
 	"Shape":           shapeOf,
 	"Size": func(x *node) ([]*Tensor, error) {
 		return []*Tensor{{Elem: enc.I64, Shape: []int64{}, I: []int64{int64(x.arg(0).Len())}}}, nil
 	},
-	"EyeLike": eyeLike,
-	"OneHot":  oneHot,
-}
-
-// constant has its value in one of several attributes.
-func constant(x *node) ([]*Tensor, error) {
-	for i := range x.Attrs {
-		switch a := &x.Attrs[i]; a.Kind {
-		case graph.AttrTensor:
-			return one(FromConst(a.Tensor))
-		case graph.AttrInt:
-			return []*Tensor{{Elem: enc.I64, Shape: []int64{}, I: []int64{a.Int}}}, nil
-		case graph.AttrInts:
-			return []*Tensor{{Elem: enc.I64, Shape: []int64{int64(len(a.Ints))}, I: a.Ints}}, nil
-		case graph.AttrFloat:
-			return []*Tensor{{Elem: enc.F32, Shape: []int64{}, F: []float64{float64(a.Float)}}}, nil
-		case graph.AttrFloats:
-			t, err := x.make(enc.F32, []int64{int64(len(a.Floats))})
-			if err != nil {
-				return nil, err
-			}
-			for i, f := range a.Floats {
-				t.F[i] = float64(f)
-			}
-			return one(t, nil)
-		}
-	}
-	return nil, errors.New("has no value")
 }
 
 func constantOfShape(x *node) ([]*Tensor, error) {
@@ -138,58 +108,4 @@ func shapeOf(x *node) ([]*Tensor, error) {
 	}
 	copy(t.I, dims)
 	return one(t, nil)
-}
-
-func eyeLike(x *node) ([]*Tensor, error) {
-	shape := x.arg(0).Shape
-	if len(shape) != 2 {
-		return nil, fmt.Errorf("input has shape %v; want a matrix", shape)
-	}
-	t, err := x.make(x.elem(0), shape)
-	if err != nil {
-		return nil, err
-	}
-	k := x.Attrs.Int("k", 0)
-	for r := range shape[0] {
-		for c := range shape[1] {
-			if c-r == k {
-				t.setFloat(int(r*shape[1]+c), 1)
-			}
-		}
-	}
-	return one(t, nil)
-}
-
-// oneHot puts values[1] where the new axis equals the index and values[0]
-// elsewhere; indices outside of [-depth, depth) give values[0] throughout.
-func oneHot(x *node) ([]*Tensor, error) {
-	idx, values := x.arg(0), x.arg(2)
-	d, err := x.number(1)
-	if err != nil {
-		return nil, err
-	}
-	if !(d >= 0 && d <= float64(x.limit)) || values.Len() != 2 {
-		return nil, fmt.Errorf("depth is %g, with %d values: want a small depth and two values", d, values.Len())
-	}
-	depth := int64(d)
-	a, err := axisOf(x.Attrs.Int("axis", -1), len(idx.Shape)+1)
-	if err != nil {
-		return nil, err
-	}
-	shape := append(append(append([]int64{}, idx.Shape[:a]...), depth), idx.Shape[a:]...)
-	t, err := x.make(values.Elem, shape)
-	if err != nil {
-		return nil, err
-	}
-	outer, _, inner := split3(shape, a)
-	for o := range outer {
-		for k := range int(depth) {
-			for i := range inner {
-				v := math.Trunc(idx.float(o*inner + i))
-				on := v == float64(k) || v < 0 && v+d == float64(k)
-				t.set((o*int(depth)+k)*inner+i, values, int(boolInt(on)))
-			}
-		}
-	}
-	return one(t, x.step(t.Len()))
 }

@@ -428,15 +428,6 @@ func spaceToDepth(x *node) ([]*Tensor, error) {
 	if err != nil {
 		return nil, err
 	}
-	switch mode := x.Attrs.Str("mode", "DCR"); mode {
-	case "DCR":
-	case "CRD":
-		if u, err = t.with([]int64{n, c, h / b, b, w / b, b}).permute([]int{0, 1, 3, 5, 2, 4}); err != nil {
-			return nil, err
-		}
-	default:
-		return nil, fmt.Errorf("mode is %q; want DCR or CRD", mode)
-	}
 	return one(u.with([]int64{n, c * b * b, h / b, w / b}), nil)
 }
 

@@ -252,15 +252,6 @@ func (x *node) int(i int, def int64) (int64, error) {
 	return ns[0], nil
 }
 
-// number returns an operand of one number as a float64.
-func (x *node) number(i int) (float64, error) {
-	t := x.arg(i)
-	if t == nil || t.Len() != 1 {
-		return 0, fmt.Errorf("input %d must be one number", i)
-	}
-	return t.float(0), nil
-}
-
 // float returns a float attribute. Attributes are float32 by definition, also
 // where the operator computes in float64.
 func (x *node) float(name string, def float32) float64 { return float64(x.Attrs.Float(name, def)) }

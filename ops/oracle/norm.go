@@ -31,40 +31,10 @@ var normOps = map[string]evaluator{
 			}
 		})
 	},
-	"Hardmax": func(x *node) ([]*Tensor, error) {
-		return x.rows(func(t *Tensor, g []int, out []float64) {
-			best := 0
-			for k := range g {
-				if t.less(g[best], g[k]) {
-					best = k
-				}
-			}
-			out[best] = 1
-		})
-	},
-	"LpNormalization": func(x *node) ([]*Tensor, error) {
-		p := x.Attrs.Int("p", 2)
-		if p != 1 && p != 2 {
-			return nil, fmt.Errorf("p is %d; want 1 or 2", p)
-		}
-		return x.rows(func(t *Tensor, g []int, out []float64) {
-			s := 0.0
-			for _, j := range g {
-				s += math.Pow(math.Abs(t.F[j]), float64(p))
-			}
-			if s = math.Pow(s, 1/float64(p)); s == 0 {
-				s = 1
-			}
-			for k, j := range g {
-				out[k] = t.F[j] / s
-			}
-		})
-	},
 	"LayerNormalization":    layerNorm,
 	"RMSNormalization":      rmsNorm,
 	"GroupNormalization":    groupNorm,
 	"InstanceNormalization": instanceNorm,
-	"BatchNormalization":    batchNorm,
 }
 
 // rows calls f for each run of elements along attribute axis; out receives
@@ -279,36 +249,4 @@ func instanceNorm(x *node) ([]*Tensor, error) {
 		axes = append(axes, a)
 	}
 	return x.normalize(t, groups(t.Shape, axes))
-}
-
-// batchNorm uses the given statistics.
-func batchNorm(x *node) ([]*Tensor, error) {
-	if x.flag("training_mode", 0) {
-		return nil, fmt.Errorf("training mode is %w", ErrUnsupported)
-	}
-	var per [5]*Tensor
-	for i := 1; i < 5; i++ {
-		var err error
-		if per[i], err = x.perChannel(i); err != nil {
-			return nil, err
-		}
-	}
-	out, err := x.clone(x.arg(0))
-	if err != nil {
-		return nil, err
-	}
-	eps := x.float("epsilon", 1e-5)
-	minus, inv := per[3].with(per[3].Shape), per[4].with(per[4].Shape)
-	minus.F, inv.F = slices.Clone(minus.F), slices.Clone(inv.F)
-	for i := range minus.F {
-		minus.F[i] = -minus.F[i]
-		inv.F[i] = 1 / math.Sqrt(inv.F[i]+eps)
-	}
-	if err := out.scaleBias(nil, minus); err != nil {
-		return nil, err
-	}
-	if err := out.scaleBias(inv, nil); err != nil {
-		return nil, err
-	}
-	return one(out, out.scaleBias(per[1], per[2]))
 }

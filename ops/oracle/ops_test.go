@@ -8,13 +8,19 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/heddle-ml/heddle/graph"
+	"github.com/heddle-ml/heddle/graph/dim"
 	"github.com/heddle-ml/heddle/graph/enc"
 	"github.com/heddle-ml/heddle/ops"
 )
 
-func TestEveryOperatorHasAnEvaluator(t *testing.T) {
+func TestEvaluatorsAreThoseOfTheRegistry(t *testing.T) {
+	known := map[string]bool{}
 	for _, o := range ops.List() {
-		require.NotNil(t, evaluators[o.Ref.String()], "%s", o.Ref)
+		known[o.Ref.String()] = true
+		require.NotNil(t, evaluators[o.Ref.String()], "%s has no evaluator", o.Ref)
+	}
+	for name := range evaluators {
+		require.True(t, known[name], "%s is not an operator", name)
 	}
 }
 
@@ -108,6 +114,9 @@ func TestOperators(t *testing.T) {
 		{"CumSum", list(i32(1, 2, 3), scalar(i64(0))), attrs(graph.Int("exclusive", 1), graph.Int("reverse", 1)), list(i32(5, 3, 0))},
 
 		{"QuantizeLinear", list(f32(0.5, 1.5, 2.5, 1e9, -1e9), scalar(f32(1)), scalar(u8(10))), nil, list(u8(10, 12, 12, 255, 0))},
+		{"QuantizeLinear", list(f32(nan, inf, -inf), scalar(f32(1)), scalar(i8(10))), nil, list(i8(10, 127, -128))},
+		{"DynamicQuantizeLinear", list(f32(0, 0)), nil, list(u8(0, 0), scalar(f32(0)), scalar(u8(0)))},
+		{"DynamicQuantizeLinear", list(f32(-1, 0, 1.55)), nil, list(u8(0, 100, 255), scalar(f32(float64(float32(0.01)))), scalar(u8(100)))},
 		{"DequantizeLinear", list(i8(-128, 127), scalar(f32(0.5)), scalar(i8(1))), nil, list(f32(-64.5, 63))},
 		{"MatMulInteger", list(shaped(u8(1, 2, 3, 4), 2, 2), shaped(i8(1, 0, 0, -1), 2, 2), scalar(u8(1)), scalar(i8(0))), nil,
 			list(shaped(i32(0, -1, 2, -3), 2, 2))},
@@ -126,10 +135,6 @@ func TestOperators(t *testing.T) {
 		{"TensorScatter", list(shaped(i64(0, 0, 0), 1, 3, 1), shaped(i64(7, 8), 1, 2, 1), i64(2)), attrs(graph.Str("mode", "circular")),
 			list(shaped(i64(8, 0, 7), 1, 3, 1))},
 	} {
-		if ops.Get("", c.op) == nil {
-			// Not registered, so no graph can hold it.
-			continue
-		}
 		t.Run(fmt.Sprint(c.op, c.attrs), func(t *testing.T) {
 			got, err := apply(t, c.op, c.in, c.attrs...)
 			require.NoError(t, err)
@@ -167,5 +172,41 @@ func TestOperatorErrors(t *testing.T) {
 			require.ErrorAs(t, err, &e)
 			require.Equal(t, c.op, e.Op)
 		})
+	}
+}
+
+// EvalNode is called by others directly, with operands that no graph checked.
+func TestEvalNodeChecksItsCall(t *testing.T) {
+	value := func(typ graph.Type) *graph.Value {
+		return &graph.Value{Name: "v", Kind: graph.Input, Def: -1, Type: typ}
+	}
+	v := value(graph.OfInts(enc.F32, 2))
+	one, out := floats(enc.F32, nil, 1, 2), []graph.Type{graph.OfInts(enc.F32, 2)}
+	add := graph.Call{Op: graph.OpRef{Name: "Add"}, Name: "sum", In: []*graph.Value{v, v}, Out: []bool{true}}
+	got, err := EvalNode(&add, []*Tensor{one, one}, out)
+	require.NoError(t, err)
+	require.Equal(t, []float64{2, 4}, got[0].F)
+
+	unknown := add
+	unknown.Op.Name = "Frobnicate"
+	_, err = EvalNode(&unknown, []*Tensor{one, one}, out)
+	require.ErrorIs(t, err, ErrUnsupported)
+	require.ErrorContains(t, err, `node "sum" (Frobnicate)`)
+	for name, c := range map[string]struct {
+		in   []*Tensor
+		out  []graph.Type
+		want string
+	}{
+		"number of inputs":  {[]*Tensor{one}, out, "1 and 1 were given"},
+		"number of outputs": {[]*Tensor{one, one}, nil, "2 and 0 were given"},
+		"missing":           {[]*Tensor{one, nil}, out, "input 1"},
+		"type":              {[]*Tensor{one, ints(enc.I32, nil, 1, 2)}, out, "its type is f32[2]"},
+		"malformed":         {[]*Tensor{one, {Elem: enc.F32, Shape: []int64{2}}}, out, "holds 0 floats"},
+		"operands":          {[]*Tensor{one, floats(enc.F32, nil, 1, 2, 3)}, out, "cannot be broadcast"},
+		"result type":       {[]*Tensor{one, one}, []graph.Type{graph.OfInts(enc.F32, 3)}, "its type says f32[3]"},
+		"symbolic result":   {[]*Tensor{one, one}, []graph.Type{{Elem: enc.F32, Shape: dim.Shape{dim.Sym("n")}}}, "bind its symbols"},
+	} {
+		_, err := EvalNode(&add, c.in, c.out)
+		require.ErrorContains(t, err, c.want, name)
 	}
 }

@@ -60,7 +60,7 @@ func (x *node) scaleOffsets() ([]int, error) {
 
 // quantizeLinear is saturate(round(x/scale) + zero). The quotient is rounded
 // to the scale's type (or attribute precision) first: ONNX prescribes it, and
-// it decides ties.
+// it decides ties. NaN, which ONNX does not mention, is quantized as 0.
 func quantizeLinear(x *node) ([]*Tensor, error) {
 	t, scale, zero := x.arg(0), x.arg(1), x.arg(2)
 	offs, err := x.scaleOffsets()
@@ -77,6 +77,9 @@ func quantizeLinear(x *node) ([]*Tensor, error) {
 	}
 	for i := range out.Len() {
 		q := math.RoundToEven(roundTo(prec, t.float(i)/scale.float(offs[i])))
+		if q != q {
+			q = 0
+		}
 		if zero != nil {
 			q += zero.float(offs[i])
 		}
@@ -114,10 +117,7 @@ func dynamicQuantizeLinear(x *node) ([]*Tensor, error) {
 	for _, f := range t.F {
 		lo, hi = min(lo, float32(f)), max(hi, float32(f))
 	}
-	scale := (hi - lo) / 255
-	if lo == hi {
-		scale = float32(1) / 255
-	}
+	scale := (hi - lo) / 255 // 0 where all is 0; then codes and zero are 0, too
 	zero := math.RoundToEven(float64(max(0, min(255, 0-lo/scale))))
 	y, err := x.make(enc.U8, t.Shape)
 	if err != nil {

@@ -14,8 +14,6 @@ var unaryOps = map[string]evaluator{
 	"Sign": absNeg(signOf, func(n int64) int64 { return int64(sign(n, 0)) }),
 	"Relu": absNeg(func(f float64) float64 { return max(f, 0) }, func(n int64) int64 { return max(n, 0) }),
 
-	"BitwiseNot": bitwiseNot,
-
 	"Ceil":       real1(math.Ceil),
 	"Floor":      real1(math.Floor),
 	"Round":      real1(math.RoundToEven),
@@ -26,16 +24,7 @@ var unaryOps = map[string]evaluator{
 	"Erf":        real1(math.Erf),
 	"Sin":        real1(math.Sin),
 	"Cos":        real1(math.Cos),
-	"Tan":        real1(math.Tan),
-	"Asin":       real1(math.Asin),
-	"Acos":       real1(math.Acos),
-	"Atan":       real1(math.Atan),
-	"Sinh":       real1(math.Sinh),
-	"Cosh":       real1(math.Cosh),
 	"Tanh":       real1(math.Tanh),
-	"Asinh":      real1(math.Asinh),
-	"Acosh":      real1(math.Acosh),
-	"Atanh":      real1(math.Atanh),
 	"Sigmoid":    real1(sigmoid),
 	"Softplus":   real1(softplus),
 	"Softsign":   real1(func(f float64) float64 { return f / (1 + math.Abs(f)) }),
@@ -154,21 +143,6 @@ func absNeg(f func(float64) float64, g func(int64) int64) evaluator {
 		}
 		return one(out, nil)
 	}
-}
-
-func bitwiseNot(x *node) ([]*Tensor, error) {
-	t := x.arg(0)
-	out, err := x.make(t.Elem, t.Shape)
-	if err != nil {
-		return nil, err
-	}
-	for i, n := range t.I {
-		out.I[i] = ^n
-	}
-	for i, u := range t.U {
-		out.U[i] = wrapU(t.Elem, ^u)
-	}
-	return one(out, nil)
 }
 
 // signOf is -1, 0 or 1; NaN stays.
