@@ -222,7 +222,7 @@ func TestRefusals(t *testing.T) {
 		"stride":        func(a *conv.Args) { a.Stride[1] = 0 },
 		"kernel":        func(a *conv.Args) { a.Kernel[2] = 0 },
 		"pads":          func(a *conv.Args) { a.PadBegin[2] = -1 },
-		"huge":          func(a *conv.Args) { a.In = [3]int{1 << 39, 1 << 39, 1 << 39} },
+		"huge":          func(a *conv.Args) { a.In = [3]int{math.MaxInt, math.MaxInt, math.MaxInt} },
 		"huge pad":      func(a *conv.Args) { a.PadBegin[0] = math.MaxInt },
 		"huge stride":   func(a *conv.Args) { a.Stride[2] = math.MaxInt / 2 },
 		"huge dilation": func(a *conv.Args) { a.Dilate[1] = math.MaxInt / 2 },

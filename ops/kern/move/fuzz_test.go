@@ -1,6 +1,7 @@
 package move_test
 
 import (
+	"math"
 	"testing"
 
 	"github.com/heddle-ml/heddle/ops/kern/move"
@@ -12,7 +13,7 @@ func FuzzCopy(f *testing.F) {
 	f.Add(0, 0, 3, 4, 5, 20, 5, 1, 1, 3, 12)
 	f.Add(5, 2, 2, 2, 1, -2, 3, 7, 0, 1, 1)
 	f.Add(0, 0, 40, 50, 1, 50, 1, 1, 1, 40, 1)
-	f.Add(1<<62, -1, 1<<40, 1<<40, 1<<40, 1<<62, 1<<62, 1, -1<<63, 1, 1)
+	f.Add(math.MaxInt, -1, 1<<30, 1<<30, 1<<30, math.MaxInt, math.MaxInt, 1, math.MinInt, 1, 1)
 	f.Fuzz(func(t *testing.T, dAt, sAt, n0, n1, n2, d0, d1, d2, s0, s1, s2 int) {
 		src, dst := make([]uint16, 4096), make([]uint16, 4096)
 		for i := range src {
