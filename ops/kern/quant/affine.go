@@ -11,15 +11,13 @@ type Int interface {
 // Range is the least and the largest value of a quantized type.
 type Range struct{ Lo, Hi int32 }
 
-// The ranges of ONNX's quantized types.
-var (
-	Int4   = Range{-8, 7}
-	Uint4  = Range{0, 15}
-	Int8   = Range{-128, 127}
-	Uint8  = Range{0, 255}
-	Int16  = Range{-32768, 32767}
-	Uint16 = Range{0, 65535}
-)
+// RangeOf returns the range of integers of up to 16 bits.
+func RangeOf(bits int, signed bool) Range {
+	if signed {
+		return Range{-1 << (bits - 1), 1<<(bits-1) - 1}
+	}
+	return Range{0, 1<<bits - 1}
+}
 
 // Quantize computes clamp(round(src/scale) + zero), rounding halves to even, as
 // QuantizeLinear does with one scale. A NaN gives the clamped zero point.
@@ -70,7 +68,7 @@ func DynamicUint8(lo, hi float32) (scale float32, zero uint8) {
 	if scale == 0 {
 		return 0, 0
 	}
-	return scale, uint8(quantize(-lo/scale, 0, Uint8))
+	return scale, uint8(quantize(-lo/scale, 0, RangeOf(8, false)))
 }
 
 // PackNibbles packs 4-bit integers, two to a byte, the first in the low half.

@@ -161,21 +161,21 @@ func TestQuantize(t *testing.T) {
 	nan, inf := float32(math.NaN()), float32(math.Inf(1))
 	x := []float32{0, 1, -1, 5, 3, 300, -300, nan, inf, -inf}
 	i8 := make([]int8, len(x))
-	quant.Quantize(i8, x, 2, 1, quant.Int8)
+	quant.Quantize(i8, x, 2, 1, quant.RangeOf(8, true))
 	if want := []int8{1, 1, 1, 3, 3, 127, -128, 1, 127, -128}; !slices.Equal(i8, want) {
 		t.Errorf("int8: %v, want %v", i8, want) // halves go to even, then the zero point is added
 	}
 	u8 := make([]uint8, len(x))
-	quant.Quantize(u8, x, 1, 128, quant.Uint8)
+	quant.Quantize(u8, x, 1, 128, quant.RangeOf(8, false))
 	if want := []uint8{128, 129, 127, 133, 131, 255, 0, 128, 255, 0}; !slices.Equal(u8, want) {
 		t.Errorf("uint8: %v, want %v", u8, want)
 	}
-	quant.Quantize(i8, x, 1, 0, quant.Int4)
+	quant.Quantize(i8, x, 1, 0, quant.RangeOf(4, true))
 	if want := []int8{0, 1, -1, 5, 3, 7, -8, 0, 7, -8}; !slices.Equal(i8, want) {
 		t.Errorf("int4: %v, want %v", i8, want)
 	}
 	u16 := make([]uint16, len(x))
-	quant.Quantize(u16, x, 0.001, 32767, quant.Uint16)
+	quant.Quantize(u16, x, 0.001, 32767, quant.RangeOf(16, false))
 	if want := []uint16{32767, 33767, 31767, 37767, 35767, 65535, 0, 32767, 65535, 0}; !slices.Equal(u16, want) {
 		t.Errorf("uint16: %v, want %v", u16, want)
 	}
@@ -185,7 +185,7 @@ func TestQuantize(t *testing.T) {
 		t.Errorf("dequantized: %v, want %v", back, want)
 	}
 	r := make([]uint8, 4)
-	quant.Requantize(r, []int32{0, 100, -100, math.MaxInt32}, 0.125, 10, quant.Uint8)
+	quant.Requantize(r, []int32{0, 100, -100, math.MaxInt32}, 0.125, 10, quant.RangeOf(8, false))
 	if want := []uint8{10, 22, 0, 255}; !slices.Equal(r, want) {
 		t.Errorf("requantized: %v, want %v", r, want)
 	}
