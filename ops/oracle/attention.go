@@ -35,15 +35,14 @@ func (x *node) heads(i int, attr string) (*Tensor, error) {
 // maskOf tells which keys a query may attend to, and what is added to its
 // scores.
 type maskOf struct {
-	mask    *Tensor // broadcast, nil for none
-	offs    []int   // element of mask for [batch, heads, queries, keys of mask]
-	shape   []int64 // of offs
-	causal  bool
-	left    int64   // sliding window; -1 for unbounded
-	right   int64   // likewise
-	offset  []int64 // per batch: number of keys before the first query
-	nonpad  []int64 // per batch: number of valid keys; nil for all
-	queries int64
+	mask   *Tensor // nil for none
+	stride []int   // of mask, broadcast to [batch, heads, queries, keys]
+	keys   int64   // of mask: it may be short
+	causal bool
+	left   int64   // sliding window; -1 for unbounded
+	right  int64   // likewise
+	offset []int64 // per batch: number of keys before the first query
+	nonpad []int64 // per batch: number of valid keys; nil for all
 }
 
 // bias returns what is added to the score of key k for query q, and false
@@ -59,10 +58,10 @@ func (m *maskOf) bias(b, h, q, k int64) (float64, bool) {
 	if m.mask == nil {
 		return 0, true
 	}
-	if k >= m.shape[3] {
+	if k >= m.keys {
 		return 0, false // a short mask is padded with "no"
 	}
-	o := m.offs[((b*m.shape[1]+h)*m.queries+q)*m.shape[3]+k]
+	o := int(b)*m.stride[0] + int(h)*m.stride[1] + int(q)*m.stride[2] + int(k)*m.stride[3]
 	if m.mask.Elem == enc.Bool {
 		return 0, m.mask.I[o] != 0
 	}
@@ -71,7 +70,7 @@ func (m *maskOf) bias(b, h, q, k int64) (float64, bool) {
 }
 
 func (x *node) mask(batch, heads, queries, keys, past int64) (*maskOf, error) {
-	m := &maskOf{mask: x.arg(3), causal: x.flag("is_causal", 0), queries: queries,
+	m := &maskOf{mask: x.arg(3), causal: x.flag("is_causal", 0),
 		left: x.Attrs.Int("left_window_size", -1), right: x.Attrs.Int("right_window_size", -1), offset: make([]int64, batch)}
 	for b := range m.offset {
 		m.offset[b] = past
@@ -101,12 +100,9 @@ func (x *node) mask(batch, heads, queries, keys, past int64) (*maskOf, error) {
 	if last > keys {
 		return nil, fmt.Errorf("mask of shape %v for %d keys", m.mask.Shape, keys)
 	}
-	m.shape = []int64{batch, heads, queries, last}
-	if err := x.fits(m.shape); err != nil {
-		return nil, err
-	}
+	m.keys = last
 	var err error
-	m.offs, err = broadcastOffsets(m.mask.Shape, m.shape)
+	m.stride, err = broadcastStrides(m.mask.Shape, []int64{batch, heads, queries, last})
 	return m, err
 }
 

@@ -97,9 +97,9 @@ func broadcastShape(shapes ...[]int64) ([]int64, error) {
 	return out, nil
 }
 
-// broadcastOffsets returns, for each element of shape to, the element of a
-// tensor of shape from that it is computed from.
-func broadcastOffsets(from, to []int64) ([]int, error) {
+// broadcastStrides returns the strides with which a tensor of shape from is
+// read as one of shape to: 0 where a dimension of 1 is repeated.
+func broadcastStrides(from, to []int64) ([]int, error) {
 	if len(from) > len(to) {
 		return nil, fmt.Errorf("shape %v cannot be broadcast to %v", from, to)
 	}
@@ -114,6 +114,16 @@ func broadcastOffsets(from, to []int64) ([]int, error) {
 		default:
 			return nil, fmt.Errorf("shape %v cannot be broadcast to %v", from, to)
 		}
+	}
+	return st, nil
+}
+
+// broadcastOffsets returns, for each element of shape to, the element of a
+// tensor of shape from that it is computed from.
+func broadcastOffsets(from, to []int64) ([]int, error) {
+	st, err := broadcastStrides(from, to)
+	if err != nil {
+		return nil, err
 	}
 	return offsets(to, 0, st), nil
 }
