@@ -24,7 +24,8 @@ const (
 	AttrTensor
 )
 
-// Attr is a named attribute. Kind says which field holds the value.
+// Attr is a named attribute. Kind says which field holds the value; the others
+// are zero.
 type Attr struct {
 	Name    string
 	Kind    AttrKind

@@ -12,7 +12,8 @@
 // Graphs are made by a [Builder] or a parser, checked by [Verify] and never
 // changed afterwards; rewrites (package passes) make new ones. They have a
 // text form (Print, Parse), a flat binary form (Marshal, Unmarshal) and a
-// content hash.
+// content hash. ReadWeight gives the bytes of a weight in logical order,
+// whatever view of its source it is.
 //
 // Package graph imports only graph/dim and graph/enc.
 package graph

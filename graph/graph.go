@@ -24,10 +24,12 @@ type Graph struct {
 	Symbols []dim.Symbol
 	// Sources names where the bytes of weights lie.
 	Sources []Source
-	Values  []Value
+	// Values are numbered in the order of their definition: results in the
+	// order of the nodes, and each behind what it is computed from.
+	Values []Value
 	// Nodes are in an order in which each comes after what it uses.
 	Nodes   []Node
-	Inputs  []ValueID
+	Inputs  []ValueID // ascending
 	Outputs []Port
 	States  []State
 }
@@ -132,8 +134,8 @@ type Node struct {
 	// Name says where in the model the node belongs, such as "layer.3.mlp.up"; it
 	// appears in errors, plans and traces and need not be unique.
 	Name  string
-	In    []ValueID // NoValue where an optional input is omitted
-	Out   []ValueID // NoValue where an optional output is unused
+	In    []ValueID // NoValue where an optional input is omitted, not at the end
+	Out   []ValueID // NoValue where an optional output is unused, not at the end
 	Attrs Attrs
 }
 
@@ -156,8 +158,8 @@ type Weight struct {
 // Part is one stored tensor, or a slice of it. Offsets are bytes in Source.
 type Part struct {
 	// Source names an entry of Graph.Sources. It is empty for bytes that the
-	// graph carries itself (Inline), and for a part without data, in a graph
-	// that is only planned with.
+	// graph carries itself (Inline: its planes one after the other), and for a
+	// part without data, in a graph that is only planned with.
 	Source                          string
 	Inline                          []byte
 	Offset, ScaleOffset, ZeroOffset int64

@@ -262,6 +262,9 @@ func changed(t testing.TB, g *Graph) map[string]*Graph {
 			}
 		case reflect.Slice:
 			for i := range v.Len() {
+				if v.Len() > 40 && i > 0 && i < v.Len()-1 {
+					continue // of long data the first and last byte
+				}
 				walk(fmt.Sprintf("%s[%d]", path, i), v.Index(i), func(h *Graph) reflect.Value { return again(h).Index(i) })
 			}
 			if v.Len() > 0 {

@@ -195,15 +195,6 @@ func equivalent(t testing.TB, before, after *graph.Graph) {
 	compare("state", a.States, b.States)
 }
 
-// count returns how many nodes of each operator g has.
-func count(g *graph.Graph) map[string]int {
-	out := map[string]int{}
-	for i := range g.Nodes {
-		out[g.Nodes[i].Op.String()]++
-	}
-	return out
-}
-
 // operators lists the operators of g's nodes in order.
 func operators(g *graph.Graph) string {
 	var s []string

@@ -60,11 +60,6 @@ func (p *pattern) where(check func(v *graph.Value, c *graph.Call) bool) *pattern
 	return p
 }
 
-// attr is a condition on an integer attribute.
-func attr(name string, def, want int64) func(*graph.Value, *graph.Call) bool {
-	return func(_ *graph.Value, c *graph.Call) bool { return c.Attrs.Int(name, def) == want }
-}
-
 // commutative lists the operators of two operands that may be swapped.
 var commutative = map[string]bool{"Add": true, "Mul": true, "Max": true, "Min": true, "And": true, "Or": true, "Xor": true, "Equal": true}
 
