@@ -22,12 +22,15 @@ type Limits struct {
 	// Output is the longest result in bytes (default 16 MiB).
 	Output int
 	// Value is the largest single string or collection that a template may
-	// make, in bytes (default 16 MiB). Values passed in do not count.
+	// make, in bytes (default 16 MiB, at most 1 GiB). Values passed in do not
+	// count.
 	Value int
 	// Memory bounds all values made during one rendering taken together, in
 	// bytes, whether or not they are still in use (default 128 MiB).
 	Memory int
 }
+
+const maxValue = 1 << 30
 
 func (l Limits) withDefaults() Limits {
 	def := func(v *int, d int) {
@@ -41,6 +44,7 @@ func (l Limits) withDefaults() Limits {
 	def(&l.Output, 16<<20)
 	def(&l.Value, 16<<20)
 	def(&l.Memory, 128<<20)
+	l.Value = min(l.Value, maxValue)
 	if l.Time <= 0 {
 		l.Time = 5 * time.Second
 	}

@@ -296,7 +296,7 @@ func (r *renderer) joinItems(a, b []value) []value {
 
 // repeat is a*n for a string, list or tuple; nil for anything else.
 func (r *renderer) repeat(a value, n int64) value {
-	times := int(min(max(n, 0), 1<<40))
+	times := int(min(max(n, 0), maxValue+1))
 	if s, ok := text(a); ok {
 		r.alloc(product(len(s), times))
 		return like(a, strings.Repeat(s, times))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"runtime"
 	"time"
 )
@@ -166,8 +167,8 @@ func (r *renderer) alloc(n int) {
 
 // product returns a*b for alloc, saturating.
 func product(a, b int) int {
-	if a > 0 && b > (1<<40)/a {
-		return 1 << 40
+	if a > 0 && b > math.MaxInt/a {
+		return math.MaxInt
 	}
 	return a * b
 }
