@@ -3,12 +3,14 @@ package onnx_test
 import (
 	"bytes"
 	"context"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/heddle-ml/heddle/graph"
 	"github.com/heddle-ml/heddle/graph/onnx"
+	"github.com/heddle-ml/heddle/graph/onnx/internal/pb"
 	"github.com/heddle-ml/heddle/internal/onnxcases"
 	"github.com/heddle-ml/heddle/internal/shared"
 	"github.com/heddle-ml/heddle/ops/oracle"
@@ -45,6 +47,50 @@ func TestCasesRoundTrip(t *testing.T) {
 			}
 		}
 	}
+}
+
+// The expansions of operators compute shapes the way exporters' graphs do.
+// With a symbolic batch they import all the same, without knowing any value,
+// and compute the same.
+func TestCasesSymbolicBatch(t *testing.T) {
+	dir := shared.Dir(t, "onnx-node-tests")
+	names, err := onnxcases.List(dir)
+	require.NoError(t, err)
+	count := 0
+	for _, name := range names {
+		if !strings.Contains(name, "_expanded") {
+			continue
+		}
+		c, err := onnxcases.Load(dir, name)
+		require.NoError(t, err)
+		m, err := pb.Decode(c.Model)
+		require.NoError(t, err)
+		in := m.Graph.Inputs
+		if len(in) == 0 || len(in[0].Shape) < 2 || in[0].Shape[0].Value < 2 {
+			continue
+		}
+		batch := in[0].Shape[0].Value
+		for i := range in {
+			if len(in[i].Shape) > 0 && in[i].Shape[0].Value == batch {
+				in[i].Shape[0] = pb.Dimension{Param: "batch"}
+			}
+		}
+		for i := range m.Graph.Outputs {
+			m.Graph.Outputs[i].HasShape, m.Graph.Outputs[i].Shape = false, nil
+		}
+		var b bytes.Buffer
+		require.NoError(t, pb.Write(&b, m))
+		g, err := onnx.Import(b.Bytes(), onnx.ImportOptions{})
+		require.NoError(t, err, name)
+		require.Len(t, g.Symbols, 1)
+		out, err := eval(g, c.Inputs, nil)
+		require.NoError(t, err, name)
+		for _, want := range c.Outputs {
+			require.NoError(t, onnxcases.Compare(want.Tensor, out[want.Name]), name)
+		}
+		count++
+	}
+	require.Greater(t, count, 100)
 }
 
 func exportImport(g *graph.Graph, o onnx.ExportOptions) (*graph.Graph, []byte, error) {

@@ -1,6 +1,6 @@
 // Package onnx reads ONNX models into graphs and writes graphs as ONNX models.
 //
-// [Import] accepts operator sets 7 to 28. Each node is brought to the version
+// [Import] accepts operator sets 1 to 28. Each node is brought to the version
 // that package ops states: attributes that became inputs become constants,
 // operators that were replaced are written with their successors, functions
 // that the model defines are inlined. Operands that decide shapes (of Reshape,
@@ -13,7 +13,10 @@
 // encoded weights as codes with DequantizeLinear, symbolic integers as
 // expressions of Shape, states as pairs of an input and an output. What ONNX
 // has no place for (bounds of symbols, which inputs are states) goes into
-// metadata, from which Import restores it.
+// metadata, from which Import restores it. The operator set is the lowest that
+// has what the graph uses, since readers lag behind: ONNX Runtime 1.30 takes
+// sets up to 26. What a reader lacks is decomposed first (passes.Decompose),
+// after [Stateless] if it is an update of a state.
 //
 // Files may be hostile. Nothing is allocated on their word alone, messages
 // and functions nest to a bounded depth, and external data is read only from

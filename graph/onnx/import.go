@@ -16,7 +16,8 @@ import (
 	"github.com/heddle-ml/heddle/ops"
 )
 
-// The operator sets that Import accepts.
+// The operator sets that Import accepts. Of those before 7, what differs in
+// more than types (such as broadcasting by attribute) is refused node by node.
 const (
 	MinOpset = 1
 	MaxOpset = 28

@@ -161,7 +161,7 @@ func TestConstants(t *testing.T) {
 			&graph.Tensor{Elem: enc.U32, Shape: []int64{1}, Data: []byte{0, 0, 0, 0x80}},
 		},
 		"typed f64": {
-			nd("y = Constant()", pb.Attribute{Name: "value", Type: pb.AttrTensor, Tensor: &pb.Tensor{DataType: 11, Dims: []int64{1}, Doubles: []float64{-0.0, 2}[:1]}}),
+			nd("y = Constant()", pb.Attribute{Name: "value", Type: pb.AttrTensor, Tensor: &pb.Tensor{DataType: 11, Dims: []int64{1}, Doubles: []float64{0}}}),
 			&graph.Tensor{Elem: enc.F64, Shape: []int64{1}, Data: make([]byte, 8)},
 		},
 	} {
@@ -313,6 +313,8 @@ func TestRefused(t *testing.T) {
 		"negative dimension":  {model{opset: 18, weights: []pb.Tensor{{Name: "w", DataType: 1, Dims: []int64{-1}, Raw: []byte{}}}, outputs: []string{"w"}}, "negative", nil},
 		"external weight":     {model{opset: 18, weights: []pb.Tensor{{Name: "w", DataType: 1, Dims: []int64{1}, IsExtern: true, External: []pb.Entry{{Key: "location", Value: "w.bin"}}}}, outputs: []string{"w"}}, "set ImportOptions.External", nil},
 		"training":            {model{opset: 13, inputs: x, weights: []pb.Tensor{weight("r", graph.F32(nil, 0.5)), {Name: "t", DataType: 9, Raw: []byte{1}}}, nodes: []pb.Node{nd("y = Dropout(x,r,t)")}, outputs: []string{"y"}}, "training mode", onnx.ErrUnsupported},
+		"old training":        {model{opset: 6, inputs: x, nodes: []pb.Node{nd("y = Dropout(x)")}, outputs: []string{"y"}}, "training mode", onnx.ErrUnsupported},
+		"upsample":            {model{opset: 9, inputs: x, nodes: []pb.Node{nd("y = Upsample(x)")}, outputs: []string{"y"}}, "operator set 11 or later", onnx.ErrUnsupported},
 		"shape from data":     {model{opset: 18, inputs: x, nodes: []pb.Node{nd("i = Cast(x)", aInt("to", 7)), nd("y = Expand(x,i)")}, outputs: []string{"y"}}, `depends on the value of input "x"`, nil},
 		"huge folding": {
 			model{opset: 18, inputs: x, weights: []pb.Tensor{big("a")}, nodes: []pb.Node{nd("b = ConstantOfShape(a)"), nd("y = Expand(x,b)")}, outputs: []string{"y"}}, "", nil,

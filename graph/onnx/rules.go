@@ -114,6 +114,9 @@ func dropout(c *call) ([]*operand, error) {
 	if x == nil {
 		return nil, fmt.Errorf("has no operand: %w", ErrFormat)
 	}
+	if c.training() {
+		return nil, fmt.Errorf("dropout in training mode is %w; export the model for inference", ErrUnsupported)
+	}
 	if m := c.input(2); m != nil {
 		t, ok := m.value.Const()
 		if !ok || len(t.Data) != 1 || t.Data[0] != 0 {
@@ -141,10 +144,14 @@ func dropout(c *call) ([]*operand, error) {
 	return out, nil
 }
 
+// training reports whether a node of the oldest operator sets, where that was
+// the default, is in training mode.
+func (c *call) training() bool { return c.node.opset < 7 && c.attrInt("is_test", 0) == 0 }
+
 // batchNorm writes inference with running statistics as arithmetic:
 // (x - mean) / sqrt(var + epsilon) * scale + bias, along dimension 1.
 func batchNorm(c *call) ([]*operand, error) {
-	if len(c.in) != 5 || c.attrInt("training_mode", 0) != 0 || len(c.want) > 1 {
+	if len(c.in) != 5 || c.training() || c.attrInt("training_mode", 0) != 0 || len(c.want) > 1 {
 		return nil, fmt.Errorf("batch normalization in training mode is %w; export the model for inference", ErrUnsupported)
 	}
 	for i, v := range c.in {
@@ -202,7 +209,7 @@ func scatter(c *call) ([]*operand, error) {
 }
 
 func upsample(*call) ([]*operand, error) {
-	return nil, fmt.Errorf("Upsample, which ONNX replaced by Resize, is %w; convert the model to operator set 11 or later", ErrUnsupported)
+	return nil, fmt.Errorf("is %w: ONNX replaced it by Resize; convert the model to operator set 11 or later", ErrUnsupported)
 }
 
 // clip had its bounds as attributes.
