@@ -26,10 +26,11 @@ type Model struct {
 
 	tok      *token.Tokenizer // nil without a tokenizer.json
 	template *chat.Template   // nil without a chat template
-	vars     map[string]string
-	images   *arch.Images // with names resolved; nil without pictures
-	stop     map[int32]bool
-	gen      Generation
+	// How the template takes messages; see readTemplate.
+	textInParts, markInText bool
+	images                  *arch.Images // with names resolved; nil without pictures
+	stop                    map[int32]bool
+	gen                     Generation
 
 	devices  []*hal.Device
 	workload scheduler.Workload
@@ -156,17 +157,23 @@ func (m *Model) readTexts() error {
 	case !errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("models: %w", err)
 	}
-	if err := m.readTemplate(); err != nil {
-		return err
-	}
 	if err := m.readGeneration(); err != nil {
 		return err
 	}
-	if m.desc.Images == nil {
+	if err := m.readImages(); err != nil {
+		return err
+	}
+	return m.readTemplate()
+}
+
+// readImages reads how pictures are prepared, and finds the tokens that stand
+// for them.
+func (m *Model) readImages() error {
+	im := m.desc.Images
+	if im == nil {
 		return nil
 	}
-	im := m.desc.Images
-	data, err = m.files.ReadFile("preprocessor_config.json")
+	data, err := m.files.ReadFile("preprocessor_config.json")
 	switch {
 	case err == nil:
 		if im, err = im.Preprocessor(m.files.Path("preprocessor_config.json"), data); err != nil {

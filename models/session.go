@@ -125,9 +125,9 @@ func (s *Session) ask(ctx context.Context, t Turn) (*Answer, error) {
 		if len(s.messages) > 0 {
 			return nil, errors.New("models: a system message can only start a conversation")
 		}
-		s.messages = append(s.messages, chat.Text("system", t.System))
+		s.messages = append(s.messages, s.m.message("system", t.System, 0))
 	}
-	s.messages = append(s.messages, userMessage(t.Text, len(t.Images)))
+	s.messages = append(s.messages, s.m.message("user", t.Text, len(t.Images)))
 	ids, embeds, err := s.prompt(ctx)
 	if err != nil {
 		return nil, err
@@ -150,19 +150,8 @@ func (s *Session) ask(ctx context.Context, t Turn) (*Answer, error) {
 		return nil, err
 	}
 	a.Decode = time.Since(start)
-	s.messages = append(s.messages, chat.Text("assistant", a.Text))
+	s.messages = append(s.messages, s.m.message("assistant", a.Text, 0))
 	return a, nil
-}
-
-func userMessage(text string, images int) chat.Message {
-	if images == 0 {
-		return chat.Text("user", text)
-	}
-	parts := make([]chat.Part, 0, images+1)
-	for range images {
-		parts = append(parts, chat.ImagePart())
-	}
-	return chat.Parts("user", append(parts, chat.TextPart(text))...)
 }
 
 // prompt renders the conversation to tokens, and returns with them a function
@@ -305,12 +294,12 @@ func (s *Session) Score(ctx context.Context, t Turn, answer string) (nats float6
 		}
 		s.pictures = append(s.pictures, e)
 	}
-	s.messages = append(s.messages, userMessage(t.Text, len(t.Images)))
+	s.messages = append(s.messages, s.m.message("user", t.Text, len(t.Images)))
 	ids, embeds, err := s.prompt(ctx)
 	if err != nil {
 		return 0, 0, err
 	}
-	s.messages = append(s.messages, chat.Text("assistant", answer))
+	s.messages = append(s.messages, s.m.message("assistant", answer, 0))
 	text, err := s.m.render(ctx, s.messages, false)
 	if err != nil {
 		return 0, 0, err

@@ -1,8 +1,13 @@
 package models
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"math"
+	"strings"
 
+	"github.com/heddle-ml/heddle/models/chat"
 	"github.com/heddle-ml/heddle/models/sample"
 )
 
@@ -28,4 +33,65 @@ func crossEntropy(logits []float32, id int) float64 {
 		sum += math.Exp(float64(l) - top)
 	}
 	return math.Log(sum) + top - float64(logits[id])
+}
+
+// readTemplate reads the chat template, if there is one, and finds out how it
+// takes text and pictures: templates differ, and a text given in a form that
+// one does not know is lost without an error.
+func (m *Model) readTemplate() error {
+	t, err := chat.OpenFS(m.files.Name(), m.files.FS(), chat.Limits{})
+	if errors.Is(err, chat.ErrNoTemplate) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("models: %w", err)
+	}
+	m.template = t
+	const probe = "heddle probes the template"
+	shows := func(msg chat.Message, want string) bool {
+		out, err := t.Render(context.Background(), chat.Vars{Messages: []chat.Message{msg}, AddGenerationPrompt: true})
+		return err == nil && strings.Contains(out, probe) && strings.Contains(out, want)
+	}
+	m.textInParts = !shows(chat.Message{Role: "user", Text: probe}, "")
+	if m.images != nil {
+		msg := chat.Message{Role: "user", Parts: []chat.Part{chat.ImagePart(), chat.TextPart(probe)}}
+		m.markInText = !shows(msg, m.images.Marker)
+	}
+	return nil
+}
+
+// message makes a message in the form that the template takes.
+func (m *Model) message(role, text string, images int) chat.Message {
+	if images > 0 && m.markInText {
+		text = strings.Repeat(m.images.Marker+"\n", images) + text
+		images = 0
+	}
+	if images == 0 && !m.textInParts {
+		return chat.Message{Role: role, Text: text}
+	}
+	parts := make([]chat.Part, 0, images+1)
+	for range images {
+		parts = append(parts, chat.ImagePart())
+	}
+	return chat.Message{Role: role, Parts: append(parts, chat.TextPart(text))}
+}
+
+// render writes a conversation as the model was trained to read it. A model
+// without a template gets the texts as they are, a line each.
+func (m *Model) render(ctx context.Context, messages []chat.Message, begin bool) (string, error) {
+	if m.template != nil {
+		s, err := m.template.Render(ctx, chat.Vars{Messages: messages, AddGenerationPrompt: begin})
+		if err != nil {
+			return "", fmt.Errorf("models: %w", err)
+		}
+		return s, nil
+	}
+	var b strings.Builder
+	for i, x := range messages {
+		if i > 0 {
+			b.WriteByte('\n')
+		}
+		b.WriteString(x.Text)
+	}
+	return b.String(), nil
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 
@@ -33,41 +34,47 @@ const maxFile = 64 << 20
 // tokenizer_config.json, whichever is there first, and the special tokens from
 // tokenizer_config.json.
 func Open(dir string, limits Limits) (*Template, error) {
+	return OpenFS(dir, os.DirFS(dir), limits)
+}
+
+// OpenFS is Open for a folder in fsys, such as an embedded one; dir names it
+// in errors.
+func OpenFS(dir string, fsys fs.FS, limits Limits) (*Template, error) {
 	var config Object
-	path := filepath.Join(dir, configFile)
-	data, err := readFile(path)
+	file := filepath.Join(dir, configFile)
+	data, err := readFile(fsys, configFile)
 	switch {
 	case err == nil:
 		if config, err = decodeObject(data); err != nil {
-			return nil, fmt.Errorf("chat: %s: %w", path, err)
+			return nil, fmt.Errorf("chat: %s: %w", file, err)
 		}
 	case !errors.Is(err, fs.ErrNotExist):
-		return nil, fmt.Errorf("chat: %s: %w", path, err)
+		return nil, fmt.Errorf("chat: %s: %w", file, err)
 	}
 	tokens := specialTokens(config)
 
-	path = filepath.Join(dir, templateFile)
-	switch data, err := readFile(path); {
+	file = filepath.Join(dir, templateFile)
+	switch data, err := readFile(fsys, templateFile); {
 	case err == nil:
 		texts := map[string]string{defaultName: string(data)}
-		if err := variants(filepath.Join(dir, variantsDir), texts); err != nil {
+		if err := variants(dir, fsys, texts); err != nil {
 			return nil, err
 		}
-		return newTemplate(path, texts, tokens, limits)
+		return newTemplate(file, texts, tokens, limits)
 	case !errors.Is(err, fs.ErrNotExist):
-		return nil, fmt.Errorf("chat: %s: %w", path, err)
+		return nil, fmt.Errorf("chat: %s: %w", file, err)
 	}
 
-	path = filepath.Join(dir, processorFile)
-	switch data, err := readFile(path); {
+	file = filepath.Join(dir, processorFile)
+	switch data, err := readFile(fsys, processorFile); {
 	case err == nil:
 		o, err := decodeObject(data)
 		if err != nil {
-			return nil, fmt.Errorf("chat: %s: %w", path, err)
+			return nil, fmt.Errorf("chat: %s: %w", file, err)
 		}
-		return fromObject(path, o, tokens, limits)
+		return fromObject(file, o, tokens, limits)
 	case !errors.Is(err, fs.ErrNotExist):
-		return nil, fmt.Errorf("chat: %s: %w", path, err)
+		return nil, fmt.Errorf("chat: %s: %w", file, err)
 	}
 	if config == nil {
 		return nil, fmt.Errorf("chat: %s: %w: it holds neither %s nor %s nor %s", dir, ErrNoTemplate, templateFile, processorFile, configFile)
@@ -117,8 +124,8 @@ func fromObject(source string, o, tokens Object, limits Limits) (*Template, erro
 }
 
 // variants adds the templates in a folder under their files' names.
-func variants(dir string, texts map[string]string) error {
-	entries, err := os.ReadDir(dir)
+func variants(dir string, fsys fs.FS, texts map[string]string) error {
+	entries, err := fs.ReadDir(fsys, variantsDir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -130,10 +137,9 @@ func variants(dir string, texts map[string]string) error {
 		if !ok {
 			continue
 		}
-		path := filepath.Join(dir, e.Name())
-		data, err := readFile(path)
+		data, err := readFile(fsys, path.Join(variantsDir, e.Name()))
 		if err != nil {
-			return fmt.Errorf("chat: %s: %w", path, err)
+			return fmt.Errorf("chat: %s: %w", filepath.Join(dir, variantsDir, e.Name()), err)
 		}
 		texts[name] = string(data)
 	}
@@ -186,14 +192,14 @@ func decodeObject(data []byte) (Object, error) {
 
 // readFile reads a regular file of bounded size. It looks before it opens: a
 // named pipe would wait for a writer.
-func readFile(path string) ([]byte, error) {
-	info, err := os.Stat(path)
+func readFile(fsys fs.FS, name string) ([]byte, error) {
+	info, err := fs.Stat(fsys, name)
 	if err == nil && !info.Mode().IsRegular() {
 		return nil, errors.New("is no regular file")
 	}
-	var file *os.File
+	var file fs.File
 	if err == nil {
-		file, err = os.Open(path)
+		file, err = fsys.Open(name)
 	}
 	if err != nil {
 		var pe *fs.PathError

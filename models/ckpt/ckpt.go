@@ -125,6 +125,9 @@ func (c *Checkpoint) ReadFile(name string) ([]byte, error) {
 	return b, nil
 }
 
+// FS returns the checkpoint's files.
+func (c *Checkpoint) FS() fs.FS { return c.files }
+
 // Path returns how a file of the checkpoint is named in messages.
 func (c *Checkpoint) Path(name string) string { return filepath.Join(c.name, name) }
 
