@@ -18,7 +18,7 @@ func (r *renderer) attr(x value, name string) value {
 			return v
 		}
 	}
-	return undefinedMember(x, name)
+	return r.undefinedMember(x, name)
 }
 
 // item is x[key]: an item if there is one, otherwise an attribute.
@@ -41,8 +41,9 @@ func (r *renderer) item(x, key value) value {
 		if v := r.member(x, name); v != nil {
 			return v
 		}
-		return undefinedMember(x, name)
+		return r.undefinedMember(x, name)
 	}
+	r.alloc(4 * valueSize)
 	return &undefined{"'" + typeName(x) + " object' has no element " + r.repr(key)}
 }
 
@@ -61,7 +62,8 @@ func (r *renderer) hashOrMiss(v value) hashKey {
 	return r.hash(v)
 }
 
-func undefinedMember(x value, name string) *undefined {
+func (r *renderer) undefinedMember(x value, name string) *undefined {
+	r.alloc(4*valueSize + len(name))
 	return &undefined{"'" + typeName(x) + " object' has no attribute '" + name + "'"}
 }
 

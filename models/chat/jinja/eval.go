@@ -9,7 +9,11 @@ func (r *renderer) eval(e expr, s *scope) value {
 	case *constExpr:
 		return x.v
 	case *nameExpr:
-		return s.lookup(x.name)
+		v := s.lookup(x.name)
+		if _, absent := v.(*undefined); absent {
+			r.alloc(4*valueSize + len(x.name))
+		}
+		return v
 	}
 	r.enter()
 	r.line = e.at()

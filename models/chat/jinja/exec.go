@@ -76,6 +76,7 @@ func (r *renderer) execOne(st stmt, s *scope) flow {
 		}
 		r.exec(x.body, newScope(outer, x.names))
 	case *macroStmt:
+		r.alloc(16 * valueSize) // it keeps its scope alive
 		s.set(x.def.name, &macro{def: x.def, scope: s})
 	case *callStmt:
 		v := r.evalCall(x.call, s, &macro{def: x.caller, scope: s})
@@ -233,6 +234,7 @@ func (r *renderer) forLoop(x *forStmt, s *scope, over value, depth int) flow {
 		if !ok {
 			break
 		}
+		r.work(3) // an iteration costs as much as a few nodes
 		inner := newScope(s, x.names)
 		inner.set("loop", l)
 		r.assign(x.target, v, inner)

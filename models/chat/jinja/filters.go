@@ -114,7 +114,7 @@ func filterAttr(r *renderer, v value, a callArgs) value {
 	if m := r.member(v, name); m != nil {
 		return m
 	}
-	return undefinedMember(v, name)
+	return r.undefinedMember(v, name)
 }
 
 func filterCenter(r *renderer, v value, a callArgs) value {
@@ -133,7 +133,7 @@ func filterLength(r *renderer, v value, a callArgs) value {
 		panic(r.errorf("object of type '%s' has no len()", typeName(v)))
 	}
 	if s, ok := text(v); ok {
-		r.work(len(s) / 64)
+		r.work(len(s) / 16)
 	}
 	return int64(n)
 }
@@ -268,9 +268,8 @@ func filterIndent(r *renderer, v value, a callArgs) value {
 		indent = r.pad("", " ", r.intArg("indent", "width", p[0]), 0)
 	}
 	first, blank := p[1] != nil && truth(p[1]), p[2] != nil && truth(p[2])
-	r.alloc(product(valueSize, strings.Count(s, "\n")+1))
 	b := &builder{r: r}
-	for i, line := range lines(s+"\n", false) {
+	for i, line := range r.lines(r.str(s+"\n"), false) {
 		if i > 0 {
 			b.add("\n")
 		}
@@ -402,6 +401,7 @@ func filterTitle(r *renderer, v value, a callArgs) value {
 	r.alloc(4 * len(s))
 	var b strings.Builder
 	for s != "" {
+		r.work(4)
 		n := strings.IndexFunc(s, startsWord)
 		if n < 0 {
 			n = len(s)

@@ -91,6 +91,7 @@ func filterJoin(r *renderer, v value, a callArgs) value {
 	}
 	get := r.getter(p[1])
 	items := r.items(v)
+	r.alloc(valueSize * len(items))
 	parts := make([]string, len(items))
 	for i, item := range items {
 		parts[i] = r.toString(get(item))
@@ -134,6 +135,7 @@ func (r *renderer) getter(attribute value) func(value) value {
 func (r *renderer) ignoreCase(v value) value {
 	if s, ok := text(v); ok {
 		r.alloc(2 * len(s))
+		r.work(len(s) / 16)
 		return lower(s)
 	}
 	return v

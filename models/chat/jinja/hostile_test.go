@@ -156,13 +156,19 @@ func TestLimits(t *testing.T) {
 		"spread":               "{{ dict(**dict([[1, 2]])) }}{% for i in range(100000) %}{% for j in range(100000) %}{% set q = cycler(*range(1000)) %}{% endfor %}{% endfor %}",
 		"split":                "{% set s = 'a ' * 5000000 %}{% for i in range(100) %}{% set q = s.split() %}{% endfor %}",
 		"strip set":            "{% set s = 'a' * 1000000 %}{% for i in range(100000) %}{% set q = s.strip('b' * 1000000 ~ 'a') %}{% endfor %}",
+		"word wrap hyphens":    "{% set s = 'aa-' * 1000000 %}{% for i in range(100000) %}{{ s | wordwrap(9) | length }}{% endfor %}",
+		"many lines":           "{% for i in range(100000) %}{{ ('\r' * 1000000).splitlines() | length }}{% endfor %}",
+		"title words":          "{% for i in range(100000) %}{{ ('é ' * 100000) | title | length }}{% endfor %}",
+		"many undefined":       "{% set l = range(100000) | list %}{% for i in l %}{% set q = l | map(attribute='q') | list %}{% endfor %}",
+		"sums":                 "{% set l = range(100000) | list %}{% for i in l %}{% set q = l | sum %}{% endfor %}",
+		"long name":            "{{ " + strings.Repeat("x", 1000000) + ".y }}",
 		"comments stripped":    "{% set s = '<!---->' * 1000000 %}{{ s | striptags }}",
 		"word wrap":            "{% set s = 'a-' * 1000000 %}{% for i in range(100000) %}{{ s | wordwrap(1) | length }}{% endfor %}",
 		"large literal":        "{{ 1" + strings.Repeat("0", 100000) + " }}",
 	}
 	for name, source := range tests {
 		t.Run(name, func(t *testing.T) {
-			_, err := bounded(t, source, Limits{})
+			_, err := bounded(t, source, Limits{Steps: 2_000_000, Value: 4 << 20, Memory: 32 << 20})
 			require.Error(t, err)
 		})
 	}

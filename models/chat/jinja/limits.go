@@ -11,7 +11,7 @@ type Limits struct {
 	// Source is the longest template in bytes (default 1 MiB).
 	Source int
 	// Depth bounds nesting: of the source while parsing, of calls, recursion
-	// and nested values while rendering (default 1000).
+	// and nested values while rendering (default 1000, at most 10000).
 	Depth int
 	// Steps bounds the work of one rendering. Evaluating a node of the
 	// template is one step; built-in functions count one per element or per
@@ -30,7 +30,11 @@ type Limits struct {
 	Memory int
 }
 
-const maxValue = 1 << 30
+// Bounds on the limits themselves: ints must not overflow, nor the stack.
+const (
+	maxValue = 1 << 30
+	maxDepth = 10_000
+)
 
 func (l Limits) withDefaults() Limits {
 	def := func(v *int, d int) {
@@ -45,6 +49,7 @@ func (l Limits) withDefaults() Limits {
 	def(&l.Value, 16<<20)
 	def(&l.Memory, 128<<20)
 	l.Value = min(l.Value, maxValue)
+	l.Depth = min(l.Depth, maxDepth)
 	if l.Time <= 0 {
 		l.Time = 5 * time.Second
 	}

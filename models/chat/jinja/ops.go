@@ -385,8 +385,10 @@ func (r *renderer) iterate(v value) *iter {
 func (r *renderer) items(v value) []value {
 	switch x := v.(type) {
 	case *list:
+		r.work(len(x.items))
 		return x.items
 	case *tuple:
+		r.work(len(x.items))
 		return x.items
 	}
 	it := r.iterate(v)

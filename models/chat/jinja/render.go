@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"runtime"
+	"strings"
 	"time"
 )
 
@@ -76,6 +77,8 @@ func (t *Template) Render(ctx context.Context, vars Object, o Options) (out stri
 	return string(r.out.buf), nil
 }
 
+const maxMessage = 800
+
 // recovered turns what a parse or rendering panicked with into its error. A
 // fault of the interpreter itself becomes an error too: a template must not be
 // able to end the process through it.
@@ -84,6 +87,10 @@ func recovered(p any) *Error {
 	case nil:
 		return nil
 	case *Error:
+		// Names and values from the template may be long.
+		if len(e.Message) > maxMessage {
+			e.Message = strings.ToValidUTF8(e.Message[:maxMessage], "") + "..."
+		}
 		return e
 	case runtime.Error:
 		return &Error{Message: "internal fault of the template interpreter: " + e.Error(), internal: true}

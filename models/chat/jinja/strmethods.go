@@ -85,8 +85,28 @@ func init() {
 	}
 }
 
-func upper(s string) string { return cases.Upper(language.Und).String(s) }
-func lower(s string) string { return cases.Lower(language.Und).String(s) }
+func upper(s string) string {
+	if isASCII(s) {
+		return strings.ToUpper(s)
+	}
+	return cases.Upper(language.Und).String(s)
+}
+
+func lower(s string) string {
+	if isASCII(s) {
+		return strings.ToLower(s)
+	}
+	return cases.Lower(language.Und).String(s)
+}
+
+func isASCII(s string) bool {
+	for i := range len(s) {
+		if s[i] >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
+}
 
 // titleRune is the title case of one character, which may be several.
 func titleRune(c rune) string {
@@ -157,7 +177,8 @@ func isTitle(s string) bool {
 func mapped(f func(string) string) stringMethod {
 	return func(r *renderer, s string, self value, a callArgs) value {
 		r.bind("str method", a)
-		r.alloc(4 * len(s)) // case mapping may lengthen; it takes a few passes
+		r.alloc(4 * len(s)) // case mapping may lengthen
+		r.work(len(s) / 4)  // and is slow outside of ASCII
 		return like(self, f(s))
 	}
 }
@@ -401,7 +422,7 @@ func splitSpace(s string, most int, right bool) []string {
 }
 
 // lines splits at Python's line boundaries.
-func lines(s string, keepEnds bool) []string {
+func (r *renderer) lines(s string, keepEnds bool) []string {
 	var out []string
 	start := 0
 	for i := 0; i < len(s); {
@@ -417,6 +438,7 @@ func lines(s string, keepEnds bool) []string {
 			i = end
 			continue
 		}
+		r.alloc(valueSize)
 		if keepEnds {
 			out = append(out, s[start:end])
 		} else {
@@ -432,8 +454,7 @@ func lines(s string, keepEnds bool) []string {
 
 func splitLines(r *renderer, s string, self value, a callArgs) value {
 	p := r.bind("splitlines", a, "keepends?")
-	r.alloc(product(valueSize, strings.Count(s, "\n")+1))
-	return r.strings(lines(s, p[0] != nil && truth(p[0])), self)
+	return r.strings(r.lines(s, p[0] != nil && truth(p[0])), self)
 }
 
 func partition(name string, right bool) stringMethod {
@@ -500,6 +521,7 @@ func joinMethod(r *renderer, s string, self value, a callArgs) value {
 	p := r.bind("join", a, "iterable")
 	_, safe := self.(safeString)
 	items := r.items(p[0])
+	r.alloc(valueSize * len(items))
 	parts := make([]string, len(items))
 	for i, v := range items {
 		part, ok := text(v)

@@ -26,7 +26,7 @@ func filterWordWrap(r *renderer, v value, a callArgs) value {
 	}
 	r.alloc(product(2*valueSize, len(s)))
 	var out []string
-	for _, line := range lines(s, false) {
+	for _, line := range r.lines(s, false) {
 		out = append(out, r.join(sep, w.wrap(line)))
 	}
 	return r.join(sep, out)
@@ -85,7 +85,7 @@ func hyphenated(word string) []string {
 		case end-i >= 2 && i > start && n > 0 && (isWordRune(before) || strings.ContainsRune("!\"'&.,?", before)) && isWordRune(after):
 			out = append(out, word[start:i], word[i:end])
 			start = end
-		case end-i == 1 && i > start && isLetter(before) && twoLetters(word[start:i], true) && twoLetters(word[end:], false):
+		case end-i == 1 && i > start && endsInLetters(word[start:i]) && beginsWithLetters(word[end:]):
 			out = append(out, word[start:end])
 			start = end
 		}
@@ -99,18 +99,20 @@ func hyphenated(word string) []string {
 
 func isLetter(c rune) bool { return isWordRune(c) && (c < '0' || c > '9') }
 
-// twoLetters reports whether s ends (or begins) with two letters, one of which
-// may be followed by a hyphen.
-func twoLetters(s string, atEnd bool) bool {
-	runes := []rune(s)
-	if atEnd {
-		n := len(runes)
-		return n >= 2 && isLetter(runes[n-1]) && isLetter(runes[n-2])
-	}
-	if len(runes) < 2 || !isLetter(runes[0]) {
-		return false
-	}
-	return isLetter(runes[1]) || runes[1] == '-' && len(runes) > 2 && isLetter(runes[2])
+// endsInLetters reports whether the last two characters of s are letters.
+func endsInLetters(s string) bool {
+	last, n := utf8.DecodeLastRuneInString(s)
+	before, _ := utf8.DecodeLastRuneInString(s[:len(s)-n])
+	return len(s) > n && isLetter(last) && isLetter(before)
+}
+
+// beginsWithLetters reports whether s begins with two letters, which a hyphen
+// may part.
+func beginsWithLetters(s string) bool {
+	first, n := utf8.DecodeRuneInString(s)
+	rest := strings.TrimPrefix(s[n:], "-")
+	second, _ := utf8.DecodeRuneInString(rest)
+	return rest != "" && isLetter(first) && isLetter(second)
 }
 
 func (w wrapper) wrap(line string) []string {
