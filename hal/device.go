@@ -32,12 +32,17 @@ type (
 type Device struct {
 	name, drv string
 	d         driver.Device
+	caps      *Caps
 	closed    atomic.Bool
-	lost      atomic.Pointer[error]
+	lost      atomic.Pointer[Error]
 }
 
 func newDevice(name, drv string, d driver.Device) *Device {
-	return &Device{name: name, drv: drv, d: d}
+	dev := &Device{name: name, drv: drv, d: d, caps: d.Caps()}
+	if dev.caps == nil {
+		dev.caps = new(Caps) // a device that can do nothing
+	}
+	return dev
 }
 
 // Wrap makes a Device of a driver's, for drivers that are opened by hand. The
@@ -48,21 +53,26 @@ func Wrap(name string, d driver.Device) *Device { return newDevice(name, name, d
 func (d *Device) Name() string { return d.name }
 
 // Caps describes the device. The result must not be changed.
-func (d *Device) Caps() *Caps { return d.d.Caps() }
+func (d *Device) Caps() *Caps { return d.caps }
 
 // err wraps a driver's error and notes a loss.
 func (d *Device) err(op string, err error) error {
 	if err == nil {
 		return nil
 	}
-	e := &Error{Op: op, Driver: d.drv, Device: d.name, Err: err}
+	if e, ok := err.(*Error); ok && e.dev == d {
+		return e
+	}
+	e := &Error{Op: op, Driver: d.drv, Device: d.name, Err: err, dev: d}
 	var ge *graph.Error
 	if errors.As(err, &ge) {
 		e.Node = ge.Node
 	}
-	if errors.Is(err, ErrDeviceLost) {
-		var w error = e
-		d.lost.CompareAndSwap(nil, &w)
+	// Failure travels along timelines. What another device's loss broke here
+	// is no loss of this one.
+	var from *Error
+	if errors.Is(err, ErrDeviceLost) && (!errors.As(err, &from) || from.dev == nil || from.dev == d) {
+		d.lost.CompareAndSwap(nil, e)
 	}
 	return e
 }
@@ -72,16 +82,13 @@ func (d *Device) ready(op string) error {
 	if d.closed.Load() {
 		return d.err(op, ErrClosed)
 	}
-	if p := d.lost.Load(); p != nil {
-		return *p
-	}
-	return nil
+	return d.Lost()
 }
 
 // Lost returns the error that took the device, nil while it works.
 func (d *Device) Lost() error {
-	if p := d.lost.Load(); p != nil {
-		return *p
+	if e := d.lost.Load(); e != nil {
+		return e
 	}
 	return nil
 }
@@ -114,14 +121,16 @@ func (d *Device) AllocOn(ctx context.Context, size int64, heap int) (*Buffer, er
 	if err := d.ready("alloc"); err != nil {
 		return nil, err
 	}
-	c := d.d.Caps()
-	if size < 0 || heap < 0 || heap >= len(c.Heaps) {
-		return nil, d.err("alloc", invalid("%d bytes on heap %d of %d", size, heap, len(c.Heaps)))
+	if size < 0 || heap < 0 || heap >= len(d.caps.Heaps) {
+		return nil, d.err("alloc", invalid("%d bytes on heap %d of %d", size, heap, len(d.caps.Heaps)))
 	}
-	if limit := c.Limits.MaxAllocation; limit > 0 && size > limit {
+	if limit := d.caps.Limits.MaxAllocation; limit > 0 && size > limit {
 		return nil, d.err("alloc", fmt.Errorf("%d bytes; one allocation is at most %d: %w", size, limit, ErrOutOfMemory))
 	}
 	m, err := guard(func() (driver.Memory, error) { return d.d.Alloc(ctx, driver.MemSpec{Size: size, Heap: heap}) })
+	if err == nil && m == nil {
+		err = errNothing
+	}
 	if err != nil {
 		return nil, d.err("alloc", err)
 	}
@@ -139,11 +148,15 @@ func (d *Device) Compile(ctx context.Context, g *graph.Graph, o CompileOptions) 
 	for i, v := range vs {
 		if !v.OK {
 			n := &g.Nodes[i]
-			return nil, &Error{Op: "compile", Driver: d.drv, Device: d.name, Node: fmt.Sprintf("%s (%s)", n.Name, n.Op),
-				Err: fmt.Errorf("%s: %s: %w", v.Code, v.Text, ErrUnsupported)}
+			name := n.Name
+			if name == "" {
+				name = fmt.Sprintf("#%d", i)
+			}
+			return nil, &Error{Op: "compile", Driver: d.drv, Device: d.name, Node: fmt.Sprintf("%s (%s)", name, n.Op),
+				Err: fmt.Errorf("%s: %s: %w", v.Code, v.Text, ErrUnsupported), dev: d}
 		}
 	}
-	if c := d.d.Caps(); c.Shapes.StaticOnly && len(g.Symbols) > 0 {
+	if d.caps.Shapes.StaticOnly && len(g.Symbols) > 0 {
 		return nil, d.err("compile", fmt.Errorf("the device takes static shapes only and graph %q has symbol %q: specialise it: %w", g.Name, g.Symbols[0].Name, ErrUnsupported))
 	}
 	if o.Data == nil {
@@ -152,12 +165,25 @@ func (d *Device) Compile(ctx context.Context, g *graph.Graph, o CompileOptions) 
 	if o.Label == "" {
 		o.Label = g.Name
 	}
-	x, err := guard(func() (driver.Executable, error) { return d.d.Compile(ctx, g, o) })
+	e, err := guard(func() (*Executable, error) {
+		x, err := d.d.Compile(ctx, g, o)
+		if err == nil && x == nil {
+			err = errNothing
+		}
+		if err != nil {
+			return nil, err
+		}
+		return newExecutable(d, x, o.Label), nil
+	})
 	if err != nil {
 		return nil, d.err("compile", err)
 	}
-	return newExecutable(d, x, o.Label), nil
+	return e, nil
 }
+
+// errNothing is the answer of a driver that gives neither a result nor an
+// error.
+var errNothing = errors.New("the driver returned nothing, and no error")
 
 type noData struct{}
 
@@ -171,10 +197,13 @@ func (d *Device) NewQueue(o QueueOptions) (*Queue, error) {
 		return nil, err
 	}
 	q, err := guard(func() (driver.Queue, error) { return d.d.NewQueue(o) })
+	if err == nil && q == nil {
+		err = errNothing
+	}
 	if err != nil {
 		return nil, d.err("queue", err)
 	}
-	return &Queue{dev: d, q: q}, nil
+	return &Queue{dev: d, q: q, lock: make(chan struct{}, 1)}, nil
 }
 
 // Close releases the device. What was made from it must be closed before.
@@ -183,7 +212,7 @@ func (d *Device) Close() error {
 	if d.closed.Swap(true) {
 		return nil
 	}
-	return d.err("close", d.d.Close())
+	return d.err("close", guardErr(d.d.Close))
 }
 
 // Buffer is memory of a device. Safe for concurrent use; the order of
@@ -220,7 +249,7 @@ func (b *Buffer) Close() error {
 	if b.closed.Swap(true) {
 		return nil
 	}
-	return b.dev.err("free", b.m.Free())
+	return b.dev.err("free", guardErr(b.m.Free))
 }
 
 // Region is part of a buffer, in bytes.
@@ -276,7 +305,7 @@ func (e *Executable) Size(i int, dims []int64) (int64, error) {
 	if err := e.checkDims(dims); err != nil {
 		return 0, err
 	}
-	return BindingSize(e.bindings[i], e.Bind(dims))
+	return e.bindings[i].Size(e.Bind(dims))
 }
 
 // Bind returns dims as a binding of the executable's symbols.
@@ -299,21 +328,6 @@ func (e *Executable) MaxDims() []int64 {
 	return out
 }
 
-// BindingSize returns the bytes of an argument: its planes, each starting at
-// a multiple of driver.PlaneAlign.
-func BindingSize(b Binding, at dim.Binding) (int64, error) {
-	shape, err := b.Type.Shape.Eval(at)
-	if err != nil {
-		return 0, fmt.Errorf("%s %q: %w", b.Role, b.Name, err)
-	}
-	l, err := b.Type.Enc.Layout(b.Type.Elem, shape)
-	if err != nil {
-		return 0, fmt.Errorf("%s %q: %w", b.Role, b.Name, err)
-	}
-	_, _, total := driver.Planes(l)
-	return total, nil
-}
-
 func (e *Executable) checkDims(dims []int64) error {
 	if len(dims) != len(e.symbols) {
 		return invalid("%s: %d dimensions for %d symbols", e.label, len(dims), len(e.symbols))
@@ -333,7 +347,7 @@ func (e *Executable) checkSizes(args []Region, dims []int64) error {
 		s = &sized{dims: slices.Clone(dims), bytes: make([]int64, len(e.bindings))}
 		at := e.Bind(dims)
 		for i, b := range e.bindings {
-			n, err := BindingSize(b, at)
+			n, err := b.Size(at)
 			if err != nil {
 				return err
 			}
@@ -359,5 +373,5 @@ func (e *Executable) Close() error {
 	if e.closed.Swap(true) {
 		return nil
 	}
-	return e.dev.err("close", e.x.Close())
+	return e.dev.err("close", guardErr(e.x.Close))
 }

@@ -3,7 +3,8 @@ package hal
 import (
 	"context"
 	"errors"
-	"sync"
+	"fmt"
+	"slices"
 	"sync/atomic"
 
 	"github.com/heddle-ml/heddle/hal/driver"
@@ -39,7 +40,8 @@ type Point struct {
 }
 
 // Batch is a unit of submission: wait for all of Wait, run Cmds in order,
-// signal all of Signal. Nothing in it is kept after Submit.
+// signal all of Signal. Wait may name any device's timelines, Signal only
+// those of the queue's own. Nothing in it is kept after Submit.
 type Batch struct {
 	Wait, Signal []Point
 	Cmds         []Cmd
@@ -51,7 +53,9 @@ type Queue struct {
 	q      driver.Queue
 	closed atomic.Bool
 
-	mu   sync.Mutex // guards the scratch batch below
+	// lock guards the scratch batch below. It is a channel, because a full
+	// queue keeps it for long, and whoever waits for it has a context.
+	lock chan struct{}
 	b    driver.Batch
 	args []driver.Region
 }
@@ -62,59 +66,88 @@ func (q *Queue) Device() *Device { return q.dev }
 // NewTimeline makes a timeline that the queue's device can wait on and
 // signal.
 func (q *Queue) NewTimeline(initial uint64) (*Timeline, error) {
-	if q.closed.Load() {
-		return nil, q.dev.err("timeline", ErrClosed)
+	if err := q.ready("timeline"); err != nil {
+		return nil, err
 	}
-	t, err := q.q.NewTimeline(initial)
+	t, err := guard(func() (driver.Timeline, error) { return q.q.NewTimeline(initial) })
+	if err == nil && t == nil {
+		err = errNothing
+	}
 	if err != nil {
 		return nil, q.dev.err("timeline", err)
 	}
 	return &Timeline{dev: q.dev, t: t}, nil
 }
 
-// Submit enqueues a batch. Every argument is checked first: regions inside
-// their buffers and large enough for the executable's bindings, symbol values
-// in bounds, nothing closed, signals ahead of their timelines. It allocates nothing in steady state. Failures that
-// come later fail the batch's signal timelines.
-func (q *Queue) Submit(ctx context.Context, b *Batch) error {
-	if err := q.dev.ready("submit"); err != nil {
+func (q *Queue) ready(op string) error {
+	if err := q.dev.ready(op); err != nil {
 		return err
 	}
 	if q.closed.Load() {
-		return q.dev.err("submit", ErrClosed)
-	}
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if err := q.convert(b); err != nil {
-		return q.dev.err("submit", err)
-	}
-	err := q.q.Submit(ctx, &q.b)
-	clear(q.b.Cmds) // keep nothing alive
-	clear(q.args)
-	if err != nil {
-		return q.dev.err("submit", err)
+		return q.dev.err(op, errQueueClosed)
 	}
 	return nil
 }
 
-func (q *Queue) convert(b *Batch) error {
-	q.b.Wait, q.b.Signal, q.b.Cmds, q.args = q.b.Wait[:0], q.b.Signal[:0], q.b.Cmds[:0], q.args[:0]
-	for _, p := range b.Wait {
-		if p.T == nil {
-			return invalid("a wait point has no timeline")
-		}
-		q.b.Wait = append(q.b.Wait, driver.Point{T: p.T.t, V: p.V})
+var errQueueClosed = fmt.Errorf("the queue was closed: %w", ErrClosed)
+
+// Submit enqueues a batch. Every argument is checked first: regions inside
+// their buffers and of the sizes that the executable's bindings need, symbol
+// values in bounds, nothing closed, signals ahead of their timelines. It
+// blocks while the queue is full, until ctx ends. It allocates nothing in
+// steady state. Failures that come later fail the batch's signal timelines.
+func (q *Queue) Submit(ctx context.Context, b *Batch) error {
+	if err := q.ready("submit"); err != nil {
+		return err
 	}
-	for _, p := range b.Signal {
-		if p.T == nil {
-			return invalid("a signal point has no timeline")
+	if b == nil {
+		return q.dev.err("submit", invalid("no batch"))
+	}
+	select {
+	case q.lock <- struct{}{}:
+	case <-ctx.Done():
+		return q.dev.err("submit", ctx.Err())
+	}
+	err := q.convert(b)
+	if err == nil {
+		err = q.hand(ctx)
+	}
+	q.forget()
+	<-q.lock
+	return q.dev.err("submit", err)
+}
+
+// hand gives the scratch batch to the driver.
+func (q *Queue) hand(ctx context.Context) (err error) {
+	defer recovered(&err)
+	return q.q.Submit(ctx, &q.b)
+}
+
+// forget empties the scratch batch, so that it keeps nothing alive.
+func (q *Queue) forget() {
+	clear(q.b.Wait)
+	clear(q.b.Signal)
+	clear(q.b.Cmds)
+	clear(q.args)
+	q.b.Wait, q.b.Signal, q.b.Cmds, q.args = q.b.Wait[:0], q.b.Signal[:0], q.b.Cmds[:0], q.args[:0]
+}
+
+func (q *Queue) convert(b *Batch) error {
+	for i, p := range b.Wait {
+		switch {
+		case p.T == nil:
+			return invalid("wait point %d has no timeline", i)
+		case p.T.dev == q.dev:
+			q.b.Wait = append(q.b.Wait, driver.Point{T: p.T.t, V: p.V})
+		default:
+			// Another device's timeline is passed as what this package made
+			// of it, so that a failure says whose it is.
+			q.b.Wait = append(q.b.Wait, driver.Point{T: p.T, V: p.V})
 		}
-		v, err := p.T.t.Value()
-		if err != nil {
+	}
+	for i, p := range b.Signal {
+		if err := q.checkSignal(b.Signal[:i], p); err != nil {
 			return err
-		}
-		if p.V <= v || p.V-v > driver.MaxPending {
-			return invalid("signal %d of a timeline at %d: want 1 to %d ahead", p.V, v, driver.MaxPending)
 		}
 		q.b.Signal = append(q.b.Signal, driver.Point{T: p.T.t, V: p.V})
 	}
@@ -135,6 +168,26 @@ func (q *Queue) convert(b *Batch) error {
 	return nil
 }
 
+func (q *Queue) checkSignal(before []Point, p Point) error {
+	if p.T == nil {
+		return invalid("signal point %d has no timeline", len(before))
+	}
+	if p.T.dev != q.dev {
+		return invalid("a timeline of device %s cannot be signalled by a queue of %s: signal one of the queue's own and wait for that", p.T.dev.name, q.dev.name)
+	}
+	if slices.ContainsFunc(before, func(o Point) bool { return o.T == p.T }) {
+		return invalid("a batch signals the same timeline twice")
+	}
+	v, err := p.T.Value()
+	if err != nil {
+		return err
+	}
+	if p.V <= v || p.V-v > driver.MaxPending {
+		return invalid("signal %d of a timeline at %d: want 1 to %d ahead", p.V, v, driver.MaxPending)
+	}
+	return nil
+}
+
 func (q *Queue) command(c *Cmd) (driver.Cmd, error) {
 	out := driver.Cmd{Op: c.Op, Dims: c.Dims, Rows: c.Rows, DstStride: c.DstStride, SrcStride: c.SrcStride, Host: c.Host, Value: c.Value}
 	var err error
@@ -142,13 +195,7 @@ func (q *Queue) command(c *Cmd) (driver.Cmd, error) {
 	case Run:
 		err = q.run(c, &out)
 	case Copy:
-		rows := max(1, c.Rows)
-		if c.Dst.Size != c.Src.Size || c.Rows < 0 || c.DstStride < 0 || c.SrcStride < 0 {
-			return out, invalid("copy of %d bytes to %d, %d rows", c.Src.Size, c.Dst.Size, c.Rows)
-		}
-		if out.Dst, err = q.region(c.Dst, rows, c.DstStride); err == nil {
-			out.Src, err = q.region(c.Src, rows, c.SrcStride)
-		}
+		err = q.copyRows(c, &out)
 	case Fill:
 		out.Dst, err = q.region(c.Dst, 1, 0)
 	case Upload:
@@ -169,8 +216,13 @@ func (q *Queue) command(c *Cmd) (driver.Cmd, error) {
 
 func (q *Queue) run(c *Cmd, out *driver.Cmd) error {
 	x := c.Exec
-	if x == nil || x.dev != q.dev || x.closed.Load() {
-		return invalid("run: no executable, a closed one, or another device's")
+	switch {
+	case x == nil:
+		return invalid("run: no executable")
+	case x.dev != q.dev:
+		return invalid("run %s: the executable is device %s's, the queue %s's", x.label, x.dev.name, q.dev.name)
+	case x.closed.Load():
+		return fmt.Errorf("run %s: the executable was closed: %w", x.label, ErrClosed)
 	}
 	if len(c.Args) != len(x.bindings) {
 		return invalid("run %s: %d arguments for %d bindings", x.label, len(c.Args), len(x.bindings))
@@ -193,13 +245,40 @@ func (q *Queue) run(c *Cmd, out *driver.Cmd) error {
 	return x.checkSizes(c.Args, c.Dims)
 }
 
+func (q *Queue) copyRows(c *Cmd, out *driver.Cmd) error {
+	if c.Dst.Size != c.Src.Size {
+		return invalid("copy of %d bytes to %d", c.Src.Size, c.Dst.Size)
+	}
+	if c.Rows < 0 || c.DstStride < 0 || c.SrcStride < 0 {
+		return invalid("copy of %d rows with strides %d and %d: none may be negative", c.Rows, c.SrcStride, c.DstStride)
+	}
+	if c.Rows > 1 && c.DstStride < c.Dst.Size {
+		return invalid("copy of rows of %d bytes with stride %d: they would overwrite each other", c.Dst.Size, c.DstStride)
+	}
+	if c.Rows <= 1 && c.Dst.Buf == c.Src.Buf && c.Dst.Off < c.Src.Off+c.Src.Size && c.Src.Off < c.Dst.Off+c.Dst.Size {
+		return invalid("copy of %d bytes from offset %d to %d of the same buffer: they overlap", c.Src.Size, c.Src.Off, c.Dst.Off)
+	}
+	rows := max(1, c.Rows)
+	if c.Dst.Size == 0 {
+		out.Rows, rows = 1, 1 // however many rows of nothing
+	}
+	var err error
+	if out.Dst, err = q.region(c.Dst, rows, c.DstStride); err != nil {
+		return err
+	}
+	out.Src, err = q.region(c.Src, rows, c.SrcStride)
+	return err
+}
+
 // region checks rows of a region and converts it.
 func (q *Queue) region(r Region, rows, stride int64) (driver.Region, error) {
-	if r.Buf == nil || r.Buf.closed.Load() {
-		return driver.Region{}, invalid("no buffer, or a closed one")
-	}
-	if r.Buf.dev != q.dev {
+	switch {
+	case r.Buf == nil:
+		return driver.Region{}, invalid("a region has no buffer")
+	case r.Buf.dev != q.dev:
 		return driver.Region{}, invalid("a buffer of device %s on a queue of %s", r.Buf.dev.name, q.dev.name)
+	case r.Buf.closed.Load():
+		return driver.Region{}, fmt.Errorf("a buffer of %d bytes was closed: %w", r.Buf.size, ErrClosed)
 	}
 	if r.Off < 0 || r.Size < 0 || r.Off > r.Buf.size || r.Size > r.Buf.size-r.Off ||
 		rows > 1 && stride > (r.Buf.size-r.Off-r.Size)/(rows-1) {
@@ -214,7 +293,7 @@ func (q *Queue) Close() error {
 	if q.closed.Swap(true) {
 		return nil
 	}
-	return q.dev.err("close", q.q.Close())
+	return q.dev.err("close", guardErr(q.q.Close))
 }
 
 // Timeline is a value that only grows, with a failure that sticks. Safe for
@@ -224,28 +303,48 @@ type Timeline struct {
 	t   driver.Timeline
 }
 
+// A Timeline stands for itself where a queue of another device waits for it.
+var _ driver.Timeline = (*Timeline)(nil)
+
 // Value returns the current value, or the failure.
 func (t *Timeline) Value() (uint64, error) {
-	v, err := t.t.Value()
-	return v, t.err("timeline", err)
+	v, err := t.value()
+	return v, t.dev.err("timeline", err)
+}
+
+func (t *Timeline) value() (_ uint64, err error) {
+	defer recovered(&err)
+	return t.t.Value()
 }
 
 // Signal raises the value from the host.
-func (t *Timeline) Signal(v uint64) error { return t.err("signal", t.t.Signal(v)) }
+func (t *Timeline) Signal(v uint64) error { return t.dev.err("signal", t.signal(v)) }
 
-// Wait returns when the value is at least v, the timeline has failed, or ctx
-// ends.
-func (t *Timeline) Wait(ctx context.Context, v uint64) error {
-	return t.err("wait", t.t.Wait(ctx, v))
+func (t *Timeline) signal(v uint64) (err error) {
+	defer recovered(&err)
+	return t.t.Signal(v)
 }
 
-// Fail makes err the answer to every call.
-func (t *Timeline) Fail(err error) { t.t.Fail(err) }
-
-func (t *Timeline) err(op string, err error) error {
-	var he *Error
-	if err == nil || errors.As(err, &he) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-		return err
+// Wait returns when the value is at least v, the timeline has failed, or ctx
+// ends: then its error is returned as it is.
+func (t *Timeline) Wait(ctx context.Context, v uint64) error {
+	err := t.wait(ctx, v)
+	if err != nil && ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		return ctx.Err()
 	}
-	return t.dev.err(op, err)
+	return t.dev.err("wait", err)
+}
+
+func (t *Timeline) wait(ctx context.Context, v uint64) (err error) {
+	defer recovered(&err)
+	return t.t.Wait(ctx, v)
+}
+
+// Fail makes err the answer to every present and future call. The first
+// failure sticks.
+func (t *Timeline) Fail(err error) {
+	_ = guardErr(func() error {
+		t.t.Fail(err)
+		return nil
+	})
 }

@@ -4,26 +4,33 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"slices"
-	"sort"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/heddle-ml/heddle/hal/driver"
+	"github.com/heddle-ml/heddle/hal/validate"
 )
 
 // Registry is a set of drivers. Safe for concurrent use.
 type Registry struct {
 	mu      sync.RWMutex
-	drivers map[string]driver.Driver
+	drivers map[string]entry
+}
+
+type entry struct {
+	driver.Driver
+	info driver.Info
 }
 
 // NewRegistry returns a registry with the given drivers, for tests and for
 // apps that keep several sets apart.
 func NewRegistry(ds ...driver.Driver) *Registry {
-	r := &Registry{drivers: map[string]driver.Driver{}}
+	r := &Registry{drivers: map[string]entry{}}
 	for _, d := range ds {
 		r.Register(d)
 	}
@@ -45,28 +52,31 @@ func Devices(ctx context.Context) []DriverReport { return Default.Devices(ctx) }
 // Register adds a driver. It panics when the name is empty, malformed or taken: a mistake
 // in the program.
 func (r *Registry) Register(d driver.Driver) {
-	name := d.Info().Name
+	info := d.Info()
+	name := info.Name
 	if name == "" || strings.ContainsAny(name, ":?,= ") {
 		panic(fmt.Sprintf("hal: %q is not a driver name", name))
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.drivers[name] != nil {
+	if _, taken := r.drivers[name]; taken {
 		panic(fmt.Sprintf("hal: driver %q is registered twice", name))
 	}
-	r.drivers[name] = d
+	r.drivers[name] = entry{d, info}
+}
+
+func (r *Registry) find(name string) (entry, bool) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	e, ok := r.drivers[name]
+	return e, ok
 }
 
 // Names lists the drivers, sorted.
 func (r *Registry) Names() []string {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	out := make([]string, 0, len(r.drivers))
-	for n := range r.drivers {
-		out = append(out, n)
-	}
-	sort.Strings(out)
-	return out
+	return slices.Sorted(maps.Keys(r.drivers))
 }
 
 // DriverReport says what probing a driver found.
@@ -94,34 +104,31 @@ func (r *Registry) Devices(ctx context.Context) []DriverReport {
 }
 
 func (r *Registry) probe(ctx context.Context, name string) DriverReport {
-	r.mu.RLock()
-	d := r.drivers[name]
-	r.mu.RUnlock()
-	ctx, cancel := context.WithTimeout(ctx, probeLimit)
+	d, _ := r.find(name)
+	fail := func(err error) DriverReport {
+		return DriverReport{Info: d.info, Err: &Error{Op: "probe", Driver: name, Err: err}}
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, probeLimit, fmt.Errorf("no answer after %v: %w", probeLimit, ErrTimeout))
 	defer cancel()
 	report := make(chan DriverReport, 1)
 	go func() {
-		rep := DriverReport{Info: d.Info()}
-		defer func() {
-			if p := recover(); p != nil {
-				rep.Devices, rep.Err = nil, &Error{Op: "probe", Driver: name, Err: fmt.Errorf("the driver panicked: %v: %w", p, ErrUnavailable)}
-			}
-			report <- rep
-		}()
-		devs, err := d.Probe(ctx)
-		if err == nil && len(devs) == 0 {
-			err = fmt.Errorf("no devices: %w", ErrUnavailable)
+		devs, err := guard(func() ([]driver.DeviceInfo, error) { return d.Probe(ctx) })
+		switch {
+		case errors.Is(err, ErrDeviceLost): // it panicked: no device was open that could be lost
+			report <- fail(fmt.Errorf("%w: %w", err, ErrUnavailable))
+		case err != nil:
+			report <- fail(err)
+		case len(devs) == 0:
+			report <- fail(fmt.Errorf("no devices: %w", ErrUnavailable))
+		default:
+			report <- DriverReport{Info: d.info, Devices: devs}
 		}
-		if err != nil {
-			devs, err = nil, &Error{Op: "probe", Driver: name, Err: err}
-		}
-		rep.Devices, rep.Err = devs, err
 	}()
 	select {
 	case rep := <-report:
 		return rep
 	case <-ctx.Done():
-		return DriverReport{Info: driver.Info{Name: name}, Err: &Error{Op: "probe", Driver: name, Err: fmt.Errorf("no answer after %v: %w", probeLimit, ErrTimeout)}}
+		return fail(context.Cause(ctx))
 	}
 }
 
@@ -129,16 +136,22 @@ func (r *Registry) probe(ctx context.Context, name string) DriverReport {
 // device's ID (the first device without it), optionally options as in a URL:
 // "cpu", "vulkan:1", "plugin:/opt/npu.so", "cpu?threads=2". An error lists
 // what there is.
+//
+// With the option validate=1, for any driver, package hal/validate stands
+// between: the driver and its callers are checked against the contract, and
+// Close returns what was found.
 func (r *Registry) Open(ctx context.Context, name string) (*Device, error) {
 	base, query, _ := strings.Cut(name, "?")
 	drv, id, hasID := strings.Cut(base, ":")
-	r.mu.RLock()
-	d := r.drivers[drv]
-	r.mu.RUnlock()
-	if d == nil {
-		return nil, &Error{Op: "open", Driver: drv, Err: fmt.Errorf("there is no such driver in this program; it has %s: %w", strings.Join(r.Names(), ", "), ErrUnavailable)}
+	d, ok := r.find(drv)
+	if !ok {
+		has := "none"
+		if names := r.Names(); len(names) > 0 {
+			has = strings.Join(names, ", ")
+		}
+		return nil, &Error{Op: "open", Driver: drv, Err: fmt.Errorf("there is no such driver in this program; it has %s: %w", has, ErrUnavailable)}
 	}
-	o, err := parseOptions(query)
+	o, checked, err := parseOptions(query)
 	if err != nil {
 		return nil, &Error{Op: "open", Driver: drv, Err: err}
 	}
@@ -149,52 +162,59 @@ func (r *Registry) Open(ctx context.Context, name string) (*Device, error) {
 		}
 		id = rep.Devices[0].ID
 	}
-	dev, err := guard(func() (driver.Device, error) { return d.Open(ctx, id, o) })
-	if err != nil {
-		return nil, &Error{Op: "open", Driver: drv, Device: drv + ":" + id, Err: err}
-	}
 	full := drv
 	if hasID || id != "0" {
 		full += ":" + id
 	}
-	return newDevice(full, drv, dev), nil
+	dev, err := guard(func() (*Device, error) {
+		var opener driver.Driver = d
+		if checked {
+			opener = validate.Driver(opener, validate.Options{})
+		}
+		dev, err := opener.Open(ctx, id, o)
+		if err == nil && dev == nil {
+			err = errNothing
+		}
+		if err != nil {
+			return nil, err
+		}
+		return newDevice(full, drv, dev), nil
+	})
+	if err != nil {
+		return nil, &Error{Op: "open", Driver: drv, Device: drv + ":" + id, Err: err}
+	}
+	return dev, nil
 }
 
-func parseOptions(query string) (driver.OpenOptions, error) {
-	var o driver.OpenOptions
+// parseOptions reads the options of a device's name; checked is that of
+// validate, which no driver sees.
+func parseOptions(query string) (o driver.OpenOptions, checked bool, err error) {
 	vals, err := url.ParseQuery(query)
 	if err != nil {
-		return o, invalid("options %q: %v", query, err)
+		return o, false, invalid("options %q: %v", query, err)
 	}
-	keys := make([]string, 0, len(vals))
-	for k := range vals {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	for _, k := range keys {
+	for _, k := range slices.Sorted(maps.Keys(vals)) {
 		v := vals.Get(k)
-		if k == "threads" {
-			if _, err := fmt.Sscanf(v, "%d", &o.Threads); err != nil || o.Threads < 1 || o.Threads > 1024 {
-				return o, invalid("option threads=%q: want a number from 1 to 1024", v)
+		if len(vals[k]) > 1 {
+			return o, false, invalid("option %s is given %d times", k, len(vals[k]))
+		}
+		switch k {
+		case "threads":
+			if o.Threads, err = strconv.Atoi(v); err != nil || o.Threads < 1 || o.Threads > 1024 {
+				return o, false, invalid("option threads=%q: want a number from 1 to 1024", v)
 			}
-			continue
+		case "validate":
+			if checked, err = strconv.ParseBool(v); err != nil {
+				return o, false, invalid("option validate=%q: want 1 or 0", v)
+			}
+		default:
+			if o.Options == nil {
+				o.Options = map[string]string{}
+			}
+			o.Options[k] = v
 		}
-		if o.Options == nil {
-			o.Options = map[string]string{}
-		}
-		o.Options[k] = v
 	}
-	return o, nil
-}
-
-// guard turns a driver's panic into an error: no driver may end the program.
-func guard[T any](f func() (T, error)) (out T, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("the driver panicked: %v: %w", p, ErrDeviceLost)
-		}
-	}()
-	return f()
+	return o, checked, nil
 }
 
 // IsUnavailable reports whether err says that a driver or device is not here.

@@ -1,7 +1,10 @@
 package driver
 
 import (
+	"fmt"
+
 	"github.com/heddle-ml/heddle/graph"
+	"github.com/heddle-ml/heddle/graph/dim"
 	"github.com/heddle-ml/heddle/graph/enc"
 )
 
@@ -18,6 +21,21 @@ func Planes(l enc.Layout) (scale, zero, total int64) {
 	}
 	zero = up(scale + l.Scale)
 	return scale, zero, zero + l.Zero
+}
+
+// Size returns the bytes of an argument at the given symbol values: its
+// planes, each starting at a multiple of PlaneAlign.
+func (b Binding) Size(at dim.Binding) (int64, error) {
+	shape, err := b.Type.Shape.Eval(at)
+	if err != nil {
+		return 0, fmt.Errorf("%s %q: %w", b.Role, b.Name, err)
+	}
+	l, err := b.Type.Enc.Layout(b.Type.Elem, shape)
+	if err != nil {
+		return 0, fmt.Errorf("%s %q: %w", b.Role, b.Name, err)
+	}
+	_, _, total := Planes(l)
+	return total, nil
 }
 
 // BindingsOf returns the arguments of a graph in their order: inputs,

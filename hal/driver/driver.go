@@ -198,7 +198,9 @@ type Queue interface {
 }
 
 // Batch is a unit of submission: wait for all of Wait, run Cmds in order,
-// signal all of Signal.
+// signal all of Signal. Timelines of Signal were made by a queue of the same
+// device; those of Wait may be another driver's, and are then waited for by
+// their own Wait, on the host.
 type Batch struct {
 	Wait, Signal []Point
 	Cmds         []Cmd
@@ -234,12 +236,14 @@ func (o CmdOp) String() string {
 type Cmd struct {
 	Op   CmdOp
 	Exec Executable
-	// Args are the executable's arguments, in the order of its Bindings.
+	// Args are the executable's arguments, in the order of its Bindings. An
+	// output or state overlaps no other argument.
 	Args []Region
 	// Dims are the values of its Symbols, in order.
 	Dims []int64
 	// Dst and Src are the regions copied, of equal size. With Rows > 1 they
-	// are the first row; the next ones follow at the strides (bytes).
+	// are the first row; the next ones follow at the strides (bytes). Rows of
+	// Dst do not overlap; nor do Dst and Src.
 	Dst, Src             Region
 	Rows                 int64 // 0 means 1
 	DstStride, SrcStride int64
