@@ -42,14 +42,19 @@ func compile(ctx context.Context, d *device, g *graph.Graph, o driver.CompileOpt
 	}
 	// The first instance packs the weights, so that no run has to; the upper
 	// bounds say what a run may need.
-	dims := make([]int64, len(x.symbols))
+	most, least := make([]int64, len(x.symbols)), make([]int64, len(x.symbols))
 	for i, s := range x.symbols {
-		dims[i] = s.Max
+		most[i], least[i] = s.Max, s.Min
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	if _, err := x.instance(dims); err != nil {
+	_, err = x.instance(most)
+	if errors.Is(err, driver.ErrOutOfMemory) && len(x.symbols) > 0 {
+		// The bounds may be wider than what anybody runs.
+		_, err = x.instance(least)
+	}
+	if err != nil {
 		x.weights.release()
 		return nil, err
 	}
@@ -71,6 +76,7 @@ func (x *executable) Close() error {
 	if !x.closed {
 		x.closed = true
 		x.weights.release()
+		x.dev.free(int64(len(x.arena)))
 		x.instances, x.arena = nil, nil
 	}
 	return nil
@@ -112,6 +118,9 @@ func (x *executable) run(ctx context.Context, c *driver.Cmd) error {
 		return fmt.Errorf("%s: %w", x.label, err)
 	}
 	if len(x.arena) < in.arena {
+		if err := x.dev.reserve(int64(in.arena - len(x.arena))); err != nil {
+			return fmt.Errorf("%s: working memory: %w", x.label, err)
+		}
 		x.arena = alignedBytes(in.arena)
 	}
 	for i := range c.Args {
@@ -125,13 +134,31 @@ func (x *executable) run(ctx context.Context, c *driver.Cmd) error {
 			return ctx.Err()
 		}
 		if err := in.steps[i].do(); err != nil {
-			n := &x.g.Nodes[in.steps[i].node]
-			return &graph.Error{Graph: x.label, Node: n.Name, Op: n.Op.String(), Err: err}
+			return nodeError(x.label, &x.g.Nodes[in.steps[i].node], err)
 		}
 	}
 	clear(in.run.args)
 	in.run.arena = nil
 	return nil
+}
+
+// failure is an error in a node of a graph that is well-formed: unlike
+// graph.Error it does not say otherwise, but errors.As finds one in it.
+type failure struct{ at graph.Error }
+
+func nodeError(label string, n *graph.Node, err error) error {
+	return &failure{graph.Error{Graph: label, Node: n.Name, Op: n.Op.String(), Err: err}}
+}
+
+func (f *failure) Error() string { return f.at.Error() }
+func (f *failure) Unwrap() error { return f.at.Err }
+
+func (f *failure) As(target any) bool {
+	e, ok := target.(**graph.Error)
+	if ok {
+		*e = &f.at
+	}
+	return ok
 }
 
 // errData is wrapped by errors that the content of an input causes, such as

@@ -77,12 +77,30 @@ func (d *device) Caps() *driver.Caps { return d.caps }
 // Alloc allocates host memory. The machine's own memory is the limit: what
 // would exceed it fails here instead of bringing the machine to its knees.
 func (d *device) Alloc(_ context.Context, s driver.MemSpec) (driver.Memory, error) {
-	if total := d.caps.Heaps[0].Size; total > 0 && s.Size > total-d.bytes.Load() {
-		return nil, fmt.Errorf("%d bytes besides the %d allocated; the machine has %d: %w", s.Size, d.bytes.Load(), total, driver.ErrOutOfMemory)
+	if err := d.reserve(s.Size); err != nil {
+		return nil, err
 	}
-	d.bytes.Add(s.Size)
 	return &memory{HostMemory: driver.NewHostMemory(s), dev: d}, nil
 }
+
+// limit is how many bytes the device may hold.
+func (d *device) limit() int64 {
+	if total := d.caps.Heaps[0].Size; total > 0 {
+		return total
+	}
+	return 1 << 40 // unknown: at least no size overflows
+}
+
+// reserve counts bytes that are about to be allocated, or refuses them.
+func (d *device) reserve(n int64) error {
+	if used := d.bytes.Add(n); used > d.limit() || n > d.limit() {
+		d.bytes.Add(-n)
+		return fmt.Errorf("%d bytes besides the %d allocated; the machine has %d: %w", n, used-n, d.limit(), driver.ErrOutOfMemory)
+	}
+	return nil
+}
+
+func (d *device) free(n int64) { d.bytes.Add(-n) }
 
 type memory struct {
 	*driver.HostMemory
@@ -91,7 +109,7 @@ type memory struct {
 }
 
 func (m *memory) Free() error {
-	m.freed.Do(func() { m.dev.bytes.Add(-m.Spec().Size) })
+	m.freed.Do(func() { m.dev.free(m.Spec().Size) })
 	return m.HostMemory.Free()
 }
 

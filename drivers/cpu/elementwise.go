@@ -1,58 +1,174 @@
 package cpu
 
 import (
-	"math"
-
 	"github.com/heddle-ml/heddle/graph/enc"
 	"github.com/heddle-ml/heddle/ops"
-	"github.com/heddle-ml/heddle/ops/kern"
 	"github.com/heddle-ml/heddle/ops/kern/vec"
 )
 
 func init() {
-	arithmetic := func(name string, f binaryTable) {
-		register(name, lowering{lower: broadcasting(f), elems: f.types() | halves})
-	}
-	arithmetic("Add", numbers(vec.Add[float32], vec.Add[float64], vec.Add[int64], vec.Add[int32], vec.Add[int16], vec.Add[int8], vec.Add[uint64], vec.Add[uint32], vec.Add[uint16], vec.Add[uint8]))
+	arithmetic("Add", addition)
 	arithmetic("Sub", numbers(vec.Sub[float32], vec.Sub[float64], vec.Sub[int64], vec.Sub[int32], vec.Sub[int16], vec.Sub[int8], vec.Sub[uint64], vec.Sub[uint32], vec.Sub[uint16], vec.Sub[uint8]))
-	arithmetic("Mul", numbers(vec.Mul[float32], vec.Mul[float64], vec.Mul[int64], vec.Mul[int32], vec.Mul[int16], vec.Mul[int8], vec.Mul[uint64], vec.Mul[uint32], vec.Mul[uint16], vec.Mul[uint8]))
+	arithmetic("Mul", multiplication)
 	arithmetic("Div", numbers(vec.Div[float32], vec.Div[float64], vec.DivInt[int64], vec.DivInt[int32], vec.DivInt[int16], vec.DivInt[int8], vec.DivInt[uint64], vec.DivInt[uint32], vec.DivInt[uint16], vec.DivInt[uint8]))
+	arithmetic("PRelu", numbers(prelu[float32], prelu[float64], prelu[int64], prelu[int32], prelu[int16], prelu[int8], prelu[uint64], prelu[uint32], prelu[uint16], prelu[uint8]))
 
-	for name, f := range map[string]func(t *kern.Table) func(dst, src []float32){
-		"Exp":     func(t *kern.Table) func(dst, src []float32) { return t.Exp },
-		"Sigmoid": func(t *kern.Table) func(dst, src []float32) { return t.Sigmoid },
-		"Tanh":    func(t *kern.Table) func(dst, src []float32) { return t.Tanh },
-		"Erf":     func(t *kern.Table) func(dst, src []float32) { return t.Erf },
-		"Sqrt":    func(*kern.Table) func(dst, src []float32) { return vec.Sqrt[float32] },
-		"Neg":     func(*kern.Table) func(dst, src []float32) { return vec.Neg[float32] },
-		"Relu":    func(*kern.Table) func(dst, src []float32) { return vec.Relu[float32] },
-	} {
-		register(name, lowering{elems: ops.Floats, lower: widened(unary(f, doubles[name]))})
-	}
-	register("Gelu", lowering{elems: ops.Floats, lower: widened(func(b *build, c *call) error {
-		if c.Attrs.Str("approximate", "none") == "tanh" {
-			return unary(func(t *kern.Table) func(dst, src []float32) { return t.GELUTanh }, vec.GELUTanh)(b, c)
-		}
-		return unary(func(t *kern.Table) func(dst, src []float32) { return t.GELU }, vec.GELU)(b, c)
-	})})
-	register("Swish", lowering{elems: ops.Floats, lower: widened(func(b *build, c *call) error {
-		alpha := c.Attrs.Float("alpha", 1)
-		f := func(t *kern.Table) func(dst, src []float32) { return t.SiLU }
-		if alpha != 1 {
-			f = func(*kern.Table) func(dst, src []float32) {
-				return func(dst, src []float32) { vec.Swish(dst, src, alpha) }
+	variadic("Sum", addition)
+	variadic("Max", numbers(vec.Max[float32], vec.Max[float64], vec.Max[int64], vec.Max[int32], vec.Max[int16], vec.Max[int8], vec.Max[uint64], vec.Max[uint32], vec.Max[uint16], vec.Max[uint8]))
+	variadic("Min", numbers(vec.Min[float32], vec.Min[float64], vec.Min[int64], vec.Min[int32], vec.Min[int16], vec.Min[int8], vec.Min[uint64], vec.Min[uint32], vec.Min[uint16], vec.Min[uint8]))
+	register("Mean", lowering{elems: ops.Floats, lower: widened(func(b *build, c *call) error {
+		b.folded(c, addition)
+		out, n := c.out[0], len(c.in)
+		b.each(out.n, grain, func(lo, hi int) {
+			if out.elem == enc.F64 {
+				vec.MulScalar(of[float64](out)[lo:hi], of[float64](out)[lo:hi], 1/float64(n))
+			} else {
+				vec.Div(of[float32](out)[lo:hi], of[float32](out)[lo:hi], []float32{float32(n)})
 			}
+		})
+		return nil
+	})})
+
+	mod := func(fmod bool) binaryTable {
+		return numbers(modFloat[float32](fmod), modFloat[float64](fmod), modInt[int64](fmod), modInt[int32](fmod), modInt[int16](fmod), modInt[int8](fmod), modInt[uint64](fmod), modInt[uint32](fmod), modInt[uint16](fmod), modInt[uint8](fmod))
+	}
+	floor, c := mod(false), mod(true)
+	register("Mod", lowering{elems: ops.Numbers, lower: func(b *build, n *call) error {
+		if n.Attrs.Int("fmod", 0) != 0 {
+			return broadcasting(c)(b, n)
 		}
-		return unary(f, func(x float64) float64 { return x * vec.Sigmoid(float64(alpha)*x) })(b, c)
+		return broadcasting(floor)(b, n)
+	}})
+	register("Pow", lowering{elems: ops.Floats | ops.Indices, lower: pow})
+	register("Clip", lowering{elems: ops.Numbers, lower: widened(clip)})
+
+	for name, t := range map[string]binaryTable{"And": {enc.Bool: rowsOf(vec.And)}, "Or": {enc.Bool: rowsOf(vec.Or)}, "Xor": {enc.Bool: rowsOf(vec.Xor)}} {
+		register(name, lowering{elems: ops.Bools, lower: broadcasting(t)})
+	}
+	equal := compared(vec.Equal[float32], vec.Equal[float64], vec.Equal[int64], vec.Equal[int32], vec.Equal[int16], vec.Equal[int8], vec.Equal[uint64], vec.Equal[uint32], vec.Equal[uint16], vec.Equal[uint8])
+	equal[enc.Bool] = rowsOf(vec.Equal[bool])
+	register("Equal", lowering{elems: ops.Numbers | ops.Bools, lower: broadcasting(equal)})
+	less := compared(vec.Less[float32], vec.Less[float64], vec.Less[int64], vec.Less[int32], vec.Less[int16], vec.Less[int8], vec.Less[uint64], vec.Less[uint32], vec.Less[uint16], vec.Less[uint8])
+	atMost := compared(vec.LessOrEqual[float32], vec.LessOrEqual[float64], vec.LessOrEqual[int64], vec.LessOrEqual[int32], vec.LessOrEqual[int16], vec.LessOrEqual[int8], vec.LessOrEqual[uint64], vec.LessOrEqual[uint32], vec.LessOrEqual[uint16], vec.LessOrEqual[uint8])
+	arithmetic("Less", less)
+	arithmetic("LessOrEqual", atMost)
+	register("Greater", lowering{elems: ops.Numbers, lower: swapped(broadcasting(less))})
+	register("GreaterOrEqual", lowering{elems: ops.Numbers, lower: swapped(broadcasting(atMost))})
+}
+
+var (
+	addition       = numbers(vec.Add[float32], vec.Add[float64], vec.Add[int64], vec.Add[int32], vec.Add[int16], vec.Add[int8], vec.Add[uint64], vec.Add[uint32], vec.Add[uint16], vec.Add[uint8])
+	multiplication = numbers(vec.Mul[float32], vec.Mul[float64], vec.Mul[int64], vec.Mul[int32], vec.Mul[int16], vec.Mul[int8], vec.Mul[uint64], vec.Mul[uint32], vec.Mul[uint16], vec.Mul[uint8])
+)
+
+func arithmetic(name string, f binaryTable) {
+	register(name, lowering{lower: broadcasting(f), elems: f.types()})
+}
+
+// swapped exchanges the operands: a > b is b < a.
+func swapped(low func(b *build, c *call) error) func(b *build, c *call) error {
+	return func(b *build, c *call) error {
+		return low(b, &call{Node: c.Node, in: []*tensor{c.in[1], c.in[0]}, out: c.out})
+	}
+}
+
+// variadic registers an operator that folds any number of operands.
+func variadic(name string, f binaryTable) {
+	register(name, lowering{elems: f.types(), lower: widened(func(b *build, c *call) error {
+		b.folded(c, f)
+		return nil
 	})})
 }
 
-const halves = ops.TypeSet(1<<enc.F16 | 1<<enc.BF16)
+func (b *build) folded(c *call, f binaryTable) {
+	out, x := c.out[0], c.in[0]
+	if len(c.in) == 1 {
+		b.copy(out, x)
+		return
+	}
+	for _, y := range c.in[1:] {
+		b.broadcast2(out, x, y, f[out.elem](out, x, y))
+		x = out
+	}
+}
 
-// doubles are the functions for f64.
-var doubles = map[string]func(float64) float64{
-	"Exp": math.Exp, "Sigmoid": vec.Sigmoid, "Tanh": math.Tanh, "Erf": math.Erf, "Sqrt": math.Sqrt,
-	"Neg": func(x float64) float64 { return -x }, "Relu": func(x float64) float64 { return max(x, 0) },
+// prelu scales negative elements by a slope.
+func prelu[T vec.Number](dst, x, slope []T) {
+	for i := range dst {
+		v, s := x[i%len(x)], slope[i%len(slope)]
+		if v < 0 {
+			v *= s
+		}
+		dst[i] = v
+	}
+}
+
+func modFloat[T vec.Float](fmod bool) func(dst, a, b []T) {
+	return func(dst, a, b []T) { vec.ModFloat(dst, a, b, fmod) }
+}
+
+func modInt[T vec.Integer](fmod bool) func(dst, a, b []T) {
+	return func(dst, a, b []T) { vec.Mod(dst, a, b, fmod) }
+}
+
+// pow raises to powers of any type, which float64 holds, or int64 where both
+// operands are integers.
+func pow(b *build, c *call) error {
+	exponent := c.in[1]
+	as := enc.F64
+	if c.in[0].elem.IsInt() && exponent.elem.IsInt() {
+		as = enc.I64
+	}
+	if exponent.elem != as {
+		wide := b.temp(as, exponent.shape...)
+		b.cast(wide, exponent)
+		exponent = wide
+	}
+	return adapted(b, &call{Node: c.Node, in: c.in[:1], out: c.out}, func(b *build, c *call) error {
+		x, out := c.in[0], c.out[0]
+		type pair struct{ base, exponent enc.Elem }
+		f := map[pair]func(dst, a, b *tensor) rowFunc{
+			{enc.F32, enc.F64}: rowsOf(vec.Pow[float32, float64]), {enc.F64, enc.F64}: rowsOf(vec.Pow[float64, float64]),
+			{enc.I32, enc.F64}: rowsOf(vec.Pow[int32, float64]), {enc.I64, enc.F64}: rowsOf(vec.Pow[int64, float64]),
+			{enc.I32, enc.I64}: rowsOf(vec.Pow[int32, int64]), {enc.I64, enc.I64}: rowsOf(vec.Pow[int64, int64]),
+		}[pair{x.elem, as}]
+		b.broadcast2(out, x, exponent, f(out, x, exponent))
+		return nil
+	}, func(_ int, t *tensor) (*tensor, error) {
+		if !isHalf(t) {
+			return nil, nil
+		}
+		return b.converted(t, enc.F32)
+	}, func(t *tensor) *tensor {
+		if !isHalf(t) {
+			return nil
+		}
+		return b.temp(enc.F32, t.shape...)
+	}, b.cast)
+}
+
+// clip bounds elements by scalars, either of which may be missing.
+func clip(b *build, c *call) error {
+	in, out, lo, hi := c.in[0], c.out[0], c.input(1), c.input(2)
+	f := map[enc.Elem]func(out, in, lo, hi *tensor) func(a, b int){
+		enc.F32: clipOf[float32], enc.F64: clipOf[float64], enc.I64: clipOf[int64], enc.I32: clipOf[int32], enc.I16: clipOf[int16], enc.I8: clipOf[int8],
+		enc.U64: clipOf[uint64], enc.U32: clipOf[uint32], enc.U16: clipOf[uint16], enc.U8: clipOf[uint8],
+	}[in.elem]
+	b.each(out.n, grain, f(out, in, lo, hi))
+	return nil
+}
+
+func clipOf[T vec.Number](out, in, lo, hi *tensor) func(a, b int) {
+	return func(a, b int) {
+		least, most := vec.Lowest[T](), vec.Highest[T]()
+		if lo != nil {
+			least = of[T](lo)[0]
+		}
+		if hi != nil {
+			most = of[T](hi)[0]
+		}
+		vec.Clip(of[T](out)[a:b], of[T](in)[a:b], least, most)
+	}
 }
 
 // grain is how many elements of cheap work are worth handing to a worker.
@@ -60,84 +176,22 @@ const grain = 16 << 10
 
 // each adds a step that runs f over pieces of [0,n) on the workers.
 func (b *build) each(n, grain int, f func(lo, hi int)) {
-	t := &pieces{f: f}
+	b.eachWorker(n, grain, func(_, lo, hi int) { f(lo, hi) })
+}
+
+// eachWorker is each with the number of the worker, for scratch of its own.
+func (b *build) eachWorker(n, grain int, f func(worker, lo, hi int)) {
+	if n == 0 {
+		return
+	}
+	t := &pieces{f}
 	p := b.x.dev.pool
 	b.step(func() error { return p.For(n, max(1, grain), t) })
 }
 
-type pieces struct{ f func(lo, hi int) }
+type pieces struct{ f func(worker, lo, hi int) }
 
-func (p *pieces) Run(_, lo, hi int) { p.f(lo, hi) }
-
-// unary applies a float32 function, or a float64 one to f64.
-func unary(f func(t *kern.Table) func(dst, src []float32), f64 func(float64) float64) func(b *build, c *call) error {
-	return func(b *build, c *call) error {
-		in, out := c.in[0], c.out[0]
-		if in.elem == enc.F64 {
-			b.each(out.n, grain/16, func(lo, hi int) { vec.Map(of[float64](out)[lo:hi], of[float64](in)[lo:hi], f64) })
-			return nil
-		}
-		g := f(b.x.dev.table)
-		b.each(out.n, grain/4, func(lo, hi int) { g(of[float32](out)[lo:hi], of[float32](in)[lo:hi]) })
-		return nil
-	}
-}
-
-// widened lets a lowering for f32 (and f64) serve f16 and bf16: inputs are
-// widened, and outputs rounded once at the end. Other inputs pass as they are.
-func widened(low func(b *build, c *call) error) func(b *build, c *call) error {
-	return func(b *build, c *call) error {
-		half := func(t *tensor) bool { return t != nil && (t.elem == enc.F16 || t.elem == enc.BF16) }
-		d := *c
-		d.in = append([]*tensor(nil), c.in...)
-		d.out = append([]*tensor(nil), c.out...)
-		any := false
-		for i, t := range c.in {
-			if half(t) {
-				any = true
-				d.in[i] = b.widen(t)
-			}
-		}
-		for i, t := range c.out {
-			if half(t) {
-				any = true
-				d.out[i] = b.temp(enc.F32, t.shape...)
-			}
-		}
-		if !any {
-			return low(b, c)
-		}
-		if err := low(b, &d); err != nil {
-			return err
-		}
-		for i, t := range c.out {
-			if half(t) {
-				b.narrow(t, d.out[i])
-			}
-		}
-		return nil
-	}
-}
-
-// widen adds a step that converts an f16 or bf16 tensor to float32.
-func (b *build) widen(t *tensor) *tensor {
-	w := b.temp(enc.F32, t.shape...)
-	f := b.x.dev.table.F16ToF32
-	if t.elem == enc.BF16 {
-		f = b.x.dev.table.BF16ToF32
-	}
-	b.each(t.n, grain, func(lo, hi int) { f(of[float32](w)[lo:hi], of[uint16](t)[lo:hi]) })
-	return w
-}
-
-// narrow adds a step that rounds float32 to an f16 or bf16 tensor.
-func (b *build) narrow(t, w *tensor) {
-	f := b.x.dev.table.F32ToF16
-	if t.elem == enc.BF16 {
-		f = b.x.dev.table.F32ToBF16
-	}
-	b.each(t.n, grain, func(lo, hi int) { f(of[uint16](t)[lo:hi], of[float32](w)[lo:hi]) })
-}
+func (p *pieces) Run(worker, lo, hi int) { p.f(worker, lo, hi) }
 
 // binaryTable holds a function for each element type, over rows: operands
 // are as long as dst, or one element.
@@ -147,10 +201,14 @@ type binaryTable map[enc.Elem]func(dst, a, b *tensor) rowFunc
 // an operand that stays, 1 for one that moves along.
 type rowFunc func(d, a, sa, b, sb, n int)
 
+// types returns the types of the operands, with the halves that f32 serves.
 func (t binaryTable) types() ops.TypeSet {
 	var s ops.TypeSet
 	for e := range t {
 		s |= ops.Types(e)
+	}
+	if s.Has(enc.F32) {
+		s |= halves
 	}
 	return s
 }
@@ -166,6 +224,13 @@ func rowsOf[D, A, B any](f func(dst []D, a []A, b []B)) func(dst, a, b *tensor) 
 
 func numbers(f32 func(dst, a, b []float32), f64 func(dst, a, b []float64), i64 func(dst, a, b []int64), i32 func(dst, a, b []int32), i16 func(dst, a, b []int16), i8 func(dst, a, b []int8),
 	u64 func(dst, a, b []uint64), u32 func(dst, a, b []uint32), u16 func(dst, a, b []uint16), u8 func(dst, a, b []uint8)) binaryTable {
+	return binaryTable{enc.F32: rowsOf(f32), enc.F64: rowsOf(f64), enc.I64: rowsOf(i64), enc.I32: rowsOf(i32), enc.I16: rowsOf(i16), enc.I8: rowsOf(i8),
+		enc.U64: rowsOf(u64), enc.U32: rowsOf(u32), enc.U16: rowsOf(u16), enc.U8: rowsOf(u8)}
+}
+
+// compared is numbers for functions that give truth values.
+func compared(f32 func(dst []bool, a, b []float32), f64 func(dst []bool, a, b []float64), i64 func(dst []bool, a, b []int64), i32 func(dst []bool, a, b []int32), i16 func(dst []bool, a, b []int16), i8 func(dst []bool, a, b []int8),
+	u64 func(dst []bool, a, b []uint64), u32 func(dst []bool, a, b []uint32), u16 func(dst []bool, a, b []uint16), u8 func(dst []bool, a, b []uint8)) binaryTable {
 	return binaryTable{enc.F32: rowsOf(f32), enc.F64: rowsOf(f64), enc.I64: rowsOf(i64), enc.I32: rowsOf(i32), enc.I16: rowsOf(i16), enc.I8: rowsOf(i8),
 		enc.U64: rowsOf(u64), enc.U32: rowsOf(u32), enc.U16: rowsOf(u16), enc.U8: rowsOf(u8)}
 }

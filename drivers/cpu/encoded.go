@@ -134,6 +134,9 @@ func widenInts[T int8 | uint8 | int16 | uint16](dst []int32, src []T) {
 	}
 }
 
+// readable tells whether blockReader knows a format.
+func readable(f enc.Format) bool { return f == enc.Q4_0 || f == enc.Q8_0 || f == enc.Q6_K }
+
 // blockReader returns a reader of rows in a GGUF block format.
 func blockReader(f enc.Format, data []byte, rows, width int) (*quant.Blocks, error) {
 	switch f {

@@ -3,6 +3,7 @@ package cpu
 import (
 	"encoding/binary"
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/heddle-ml/heddle/graph"
@@ -48,6 +49,9 @@ type tensor struct {
 	enc   enc.Encoding
 	shape []int
 	n     int // elements
+	// size is its bytes in memory; those of an affine encoding's scales and
+	// zero points lie within, from these offsets on.
+	size, scaleAt, zeroAt int
 
 	place place
 	block *block // inArena
@@ -88,7 +92,15 @@ type build struct {
 	steps   []step
 	mem     *memoryMap
 	node    graph.NodeID // being lowered
-	uses    []int
+	limit   int64        // bytes that one tensor, and the arena, may have
+	err     error        // the first failure of what returns no error
+}
+
+// fail notes an error, if it is the first.
+func (b *build) fail(err error) {
+	if b.err == nil {
+		b.err = err
+	}
 }
 
 // call is a node being lowered.
@@ -108,7 +120,7 @@ func (c *call) input(i int) *tensor {
 }
 
 func newInstance(x *executable, dims []int64) (*instance, error) {
-	b := &build{x: x, g: x.g, at: dim.Binding{}, tensors: make([]*tensor, len(x.g.Values)), mem: &memoryMap{args: make([][]byte, len(x.bindings))}, uses: x.g.Uses()}
+	b := &build{x: x, g: x.g, at: dim.Binding{}, tensors: make([]*tensor, len(x.g.Values)), mem: &memoryMap{args: make([][]byte, len(x.bindings))}, limit: x.dev.limit()}
 	for i, s := range x.symbols {
 		b.at[s.Name] = dims[i]
 	}
@@ -120,7 +132,7 @@ func newInstance(x *executable, dims []int64) (*instance, error) {
 		b.node = graph.NodeID(id)
 		n := &b.g.Nodes[id]
 		if err := b.lower(n, ends); err != nil {
-			return nil, &graph.Error{Graph: x.label, Node: n.Name, Op: n.Op.String(), Err: err}
+			return nil, nodeError(x.label, n, err)
 		}
 	}
 	if err := b.finish(); err != nil {
@@ -141,11 +153,29 @@ func (b *build) newTensor(t graph.Type) (*tensor, error) {
 	if err != nil {
 		return nil, err
 	}
+	l, err := t.Enc.Layout(t.Elem, shape)
+	if err != nil {
+		return nil, err
+	}
 	x := &tensor{elem: t.Elem, enc: t.Enc, n: int(n), state: -1, mem: b.mem, shape: make([]int, len(shape))}
+	x.scaleAt, x.zeroAt, x.size = planes(l)
+	if int64(x.size) > b.limit || l.Total() > b.limit {
+		return nil, fmt.Errorf("%s%v needs %d bytes; the machine has %d: %w", t.Elem, shape, l.Total(), b.limit, driver.ErrOutOfMemory)
+	}
 	for i, d := range shape {
+		if d > math.MaxInt {
+			return nil, fmt.Errorf("dimension %d: %w", d, driver.ErrOutOfMemory)
+		}
 		x.shape[i] = int(d)
 	}
 	return x, nil
+}
+
+// planes returns where the scales and zero points of a tensor lie, and its
+// bytes in all.
+func planes(l enc.Layout) (scale, zero, total int) {
+	s, z, t := driver.Planes(l)
+	return int(s), int(z), int(t)
 }
 
 // leaves places inputs, constants and states.
@@ -232,36 +262,79 @@ func (b *build) lower(n *graph.Node, ends map[graph.ValueID]int) error {
 			t.block = &block{first: int(b.node), last: int(b.node)}
 		}
 	}
-	if !low.raw {
-		for i, t := range c.in {
-			if t == nil || t.place != inConst || slices.Contains(low.encoded, i) {
-				continue
-			}
-			if err := b.plainConst(t); err != nil {
-				return err
-			}
-		}
-	}
 	for _, t := range c.in {
 		b.touch(t)
 	}
-	if err := low.lower(b, c); err != nil {
+	if err := b.operands(c, &low); err != nil {
 		return err
 	}
-	for i, t := range c.out {
-		if t == nil || t.place != inArena {
-			continue
-		}
+	if !effective(n, c) {
+		// Nothing to compute; still, what follows reads an operand.
+	} else if err := low.lower(b, c); err != nil {
+		return err
+	}
+	for _, t := range c.out {
 		b.commit(t)
-		_ = i
+	}
+	return b.err
+}
+
+// effective tells whether a node has anything to do: results without elements
+// need no kernel, which then need not think of them. An update of a state
+// still hands the state on.
+func effective(n *graph.Node, c *call) bool {
+	for _, t := range c.out {
+		if t != nil && t.n > 0 {
+			return true
+		}
+	}
+	return ops.Standard.Updates(n.Op)
+}
+
+// operands makes operands plain where the lowering wants that: constants are
+// decoded now, states as they are used.
+func (b *build) operands(c *call, low *lowering) error {
+	if low.raw {
+		return nil
+	}
+	for i, t := range c.in {
+		switch {
+		case t == nil:
+		case t.place == inConst:
+			if !slices.Contains(low.encoded, i) {
+				if err := b.plainConst(t); err != nil {
+					return err
+				}
+			}
+		case t.enc != (enc.Encoding{}) && !slices.Contains(low.states, i):
+			if t.enc.Kind != enc.Plain {
+				return fmt.Errorf("input %d is %s: %w", i, t.enc, driver.ErrUnsupported)
+			}
+			u := b.temp(t.elem, t.shape...)
+			b.cast(u, t.stored())
+			c.in[i] = u
+		case t.elem == enc.Bool && t.place == inArg:
+			// Whoever wrote the bytes may call anything but 0 true; kernels
+			// want 1.
+			u := b.temp(enc.Bool, t.shape...)
+			b.each(t.n, grain, func(lo, hi int) { cast(u.bytes(), enc.Bool, t.bytes(), enc.Bool, lo, hi) })
+			c.in[i] = u
+		}
 	}
 	return nil
 }
 
+// stored views a tensor that is kept in a narrower type as one of that type.
+func (t *tensor) stored() *tensor {
+	u := *t
+	u.elem, u.enc = t.enc.Stored(t.elem), enc.Encoding{}
+	return &u
+}
+
 // commit gives an output its memory, unless it has become another's alias.
 func (b *build) commit(t *tensor) {
-	if t.block.size == 0 && t.n > 0 && t.block.first == int(b.node) && !slices.Contains(b.blocks, t.block) {
-		t.block.size = t.byteSize()
+	if t != nil && t.place == inArena && t.block.size == 0 && t.block.first == int(b.node) {
+		t.block.size = t.size
 		b.blocks = append(b.blocks, t.block)
 	}
 }
@@ -273,28 +346,19 @@ func (b *build) touch(t *tensor) {
 	}
 }
 
-// byteSize returns the bytes of the tensor's data.
-func (t *tensor) byteSize() int {
-	shape := make([]int64, len(t.shape))
-	for i, d := range t.shape {
-		shape[i] = int64(d)
-	}
-	l, err := t.enc.Layout(t.elem, shape)
-	if err != nil {
-		return 0 // the verifier has seen the type
-	}
-	_, _, total := driver.Planes(l)
-	return int(total)
-}
-
 // temp makes a tensor that lives while the present node runs.
 func (b *build) temp(elem enc.Elem, shape ...int) *tensor {
-	t := &tensor{elem: elem, shape: shape, n: 1, state: -1, mem: b.mem}
+	t := &tensor{elem: elem, shape: slices.Clone(shape), n: 1, state: -1, mem: b.mem, block: &block{first: int(b.node), last: int(b.node)}}
 	for _, d := range shape {
+		if d > 0 && int64(t.n) > b.limit/int64(d) {
+			b.fail(fmt.Errorf("scratch of %s%v is more than the machine's %d bytes: %w", elem, shape, b.limit, driver.ErrOutOfMemory))
+			t.n = 0
+			break
+		}
 		t.n *= d
 	}
-	t.block = &block{first: int(b.node), last: int(b.node)}
-	t.block.size = t.byteSize()
+	t.size = (t.n*elem.Bits() + 7) / 8
+	t.block.size = t.size
 	b.blocks = append(b.blocks, t.block)
 	return t
 }
@@ -323,29 +387,18 @@ func (b *build) copy(out, in *tensor) {
 
 // plainConst gives a constant its bytes, decoded to its element type.
 func (b *build) plainConst(t *tensor) error {
-	if t.data != nil || t.n == 0 {
+	if t.data != nil {
 		return nil
 	}
-	v, w := t.value, &b.x.weights
-	if v.Type.Enc == (enc.Encoding{}) {
-		p, err := graph.ReadWeight(v, w.data)
-		if err != nil {
-			return err
-		}
-		if c, ok := v.Const(); !ok || len(c.Data) != len(p.Data) {
-			w.mapped += int64(len(p.Data))
-		}
-		t.data = aligned(p.Data)
+	if t.n == 0 {
+		t.data, t.enc = []byte{}, enc.Encoding{}
 		return nil
 	}
-	if v.Type.Elem != enc.F32 {
-		return fmt.Errorf("constant %q of type %s: only f32 is decoded: %w", v.Name, v.Type, driver.ErrUnsupported)
-	}
-	f, err := w.dense(v)
+	data, err := b.x.weights.plain(t.value, t.elem)
 	if err != nil {
 		return err
 	}
-	t.data, t.enc = floatBytes(f), enc.Encoding{}
+	t.data, t.enc, t.size = data, enc.Encoding{}, len(data)
 	return nil
 }
 

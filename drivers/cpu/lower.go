@@ -1,6 +1,7 @@
 package cpu
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -46,9 +47,17 @@ func register(name string, l lowering) {
 	lowerings[k] = l
 }
 
-// fuse rewrites a graph into the composites that have kernels.
+// fuse rewrites a graph into what has kernels: composites without one are
+// taken apart.
 func fuse(g *graph.Graph) (*graph.Graph, error) {
-	return passes.Run(g, passes.Dedupe, passes.DeadCode)
+	return passes.Run(g, passes.Pass{Name: "decompose", Run: func(g *graph.Graph) (*graph.Graph, error) {
+		return passes.Decompose(g, lowered)
+	}}, passes.Dedupe, passes.DeadCode)
+}
+
+func lowered(op graph.OpRef) bool {
+	_, ok := lowerings[opKey{op.Domain, op.Name}]
+	return ok
 }
 
 func (d *device) Supports(g *graph.Graph) []driver.Verdict {
@@ -59,32 +68,83 @@ func (d *device) Supports(g *graph.Graph) []driver.Verdict {
 	return out
 }
 
+func refuse(code driver.ReasonCode, format string, args ...any) driver.Verdict {
+	return driver.Verdict{Code: code, Text: fmt.Sprintf(format, args...)}
+}
+
 func supports(c *graph.Call) driver.Verdict {
-	no := func(code driver.ReasonCode, format string, args ...any) driver.Verdict {
-		return driver.Verdict{Code: code, Text: fmt.Sprintf(format, args...)}
-	}
 	l, ok := lowerings[opKey{c.Op.Domain, c.Op.Name}]
 	if !ok {
-		return no(driver.ReasonOperator, "operator %s has no kernel", c.Op)
+		return supportsParts(c)
 	}
 	if c.Has(0) && !l.elems.Has(c.Type(0).Elem) {
-		return no(driver.ReasonType, "%s of %s has no kernel", c.Op, c.Type(0).Elem)
+		return refuse(driver.ReasonType, "%s of %s has no kernel", c.Op, c.Type(0).Elem)
 	}
 	for i, v := range c.In {
 		if v == nil || v.Type.Enc.Kind == enc.Plain {
 			continue
 		}
-		list := l.encoded
-		if v.Kind != graph.Const {
-			list = l.states
-		}
-		if !contains(list, i) {
-			return no(driver.ReasonEncoding, "%s does not take input %d as %s", c.Op, i, v.Type.Enc)
+		switch e := v.Type.Enc; {
+		case v.Kind != graph.Const && !contains(l.states, i):
+			return refuse(driver.ReasonEncoding, "%s does not take input %d as %s", c.Op, i, e)
+		case v.Kind != graph.Const && e.Kind != enc.Affine:
+			return refuse(driver.ReasonEncoding, "a state cannot be %s", e)
+		case e.Kind == enc.Block && !readable(e.Format):
+			return refuse(driver.ReasonEncoding, "block format %s cannot be read", e.Format)
 		}
 	}
 	if l.check != nil {
 		if why := l.check(c); why != "" {
-			return no(driver.ReasonAttribute, "%s: %s", c.Op, why)
+			return refuse(driver.ReasonAttribute, "%s: %s", c.Op, why)
+		}
+	}
+	return driver.Verdict{OK: true}
+}
+
+// supportsParts answers for an operator without a kernel: the parts that
+// Compile takes it apart into decide.
+func supportsParts(c *graph.Call) driver.Verdict {
+	o := ops.Get(c.Op.Domain, c.Op.Name)
+	if o == nil || o.Decompose == nil || o.Updates {
+		return refuse(driver.ReasonOperator, "operator %s has no kernel", c.Op)
+	}
+	b := graph.NewBuilder(c.Name, ops.Standard)
+	for _, s := range c.Symbols {
+		b.Symbol(s)
+	}
+	in := make([]graph.ValueID, len(c.In))
+	for i, v := range c.In {
+		switch {
+		case v == nil:
+			in[i] = graph.NoValue
+		case v.Kind == graph.Const:
+			for k := range v.Data.Parts {
+				if s := v.Data.Parts[k].Source; s != "" {
+					b.Source(graph.Source{Name: s})
+				}
+			}
+			in[i] = b.Weight("", v.Type, v.Data)
+		default:
+			t := v.Type
+			t.Enc = enc.Encoding{}
+			in[i] = b.Input(fmt.Sprintf("in%d", i), t)
+		}
+	}
+	out, err := o.Decompose(b, c, in)
+	for i, v := range out {
+		if v != graph.NoValue {
+			b.Output(fmt.Sprintf("out%d", i), v)
+		}
+	}
+	g, err2 := b.Build()
+	if err = errors.Join(err, err2); err != nil {
+		return refuse(driver.ReasonOperator, "operator %s has no kernel and does not come apart: %v", c.Op, err)
+	}
+	for i := range g.Nodes {
+		part := g.Call(graph.NodeID(i))
+		if v := supports(part); !v.OK {
+			v.Text = fmt.Sprintf("as a part of %s: %s", c.Op, v.Text)
+			return v
 		}
 	}
 	return driver.Verdict{OK: true}

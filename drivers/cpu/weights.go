@@ -6,8 +6,10 @@ import (
 	"unsafe"
 
 	"github.com/heddle-ml/heddle/graph"
+	"github.com/heddle-ml/heddle/graph/dim"
 	"github.com/heddle-ml/heddle/graph/enc"
 	"github.com/heddle-ml/heddle/ops/kern/gemm"
+	"github.com/heddle-ml/heddle/ops/kern/quant"
 )
 
 // store holds the device's own copies of weights, each made once and shared
@@ -103,6 +105,58 @@ func (w *weights) dense(v *graph.Value) ([]float32, error) {
 		return nil, err
 	}
 	return w.hold("dense "+key, func() ([]float32, error) { return w.decode(v) })
+}
+
+// plain returns the elements of a constant in a type, in logical order: where
+// they lie if they are stored so, else a shared copy.
+func (w *weights) plain(v *graph.Value, elem enc.Elem) ([]byte, error) {
+	if v.Type.Enc == (enc.Encoding{}) && v.Type.Elem == elem {
+		p, err := graph.ReadWeight(v, w.data)
+		if err != nil {
+			return nil, err
+		}
+		if elem == enc.Bool {
+			return truths(p.Data), nil
+		}
+		if c, ok := v.Const(); !ok || len(c.Data) != len(p.Data) {
+			w.mapped += int64(len(p.Data))
+		}
+		return aligned(p.Data), nil
+	}
+	if v.Type.Elem.IsFloat() {
+		f, err := w.dense(v)
+		if err != nil || elem == enc.F32 {
+			return floatBytes(f), err
+		}
+		out := alignedBytes(len(f) * elem.Bits() / 8)
+		cast(out, elem, floatBytes(f), enc.F32, 0, len(f))
+		return out, nil
+	}
+	// Integers that are stored in a narrower type.
+	p, err := graph.ReadWeight(v, w.data)
+	if err != nil {
+		return nil, err
+	}
+	n, _ := dim.Count(p.Shape)
+	from, src := wholeOf(p.Elem), aligned(p.Data)
+	if p.Elem.Bits() == 4 {
+		src = alignedBytes(int(n))
+		if p.Elem == enc.I4 {
+			quant.UnpackNibbles(as[int8](src), p.Data)
+		} else {
+			quant.UnpackNibbles(src, p.Data)
+		}
+	}
+	out := alignedBytes(int(n) * elem.Bits() / 8)
+	cast(out, elem, src, from, 0, int(n))
+	return out, nil
+}
+
+// truths returns a copy of booleans in which true is 1.
+func truths(b []byte) []byte {
+	out := alignedBytes(len(b))
+	cast(out, enc.Bool, b, enc.Bool, 0, len(b))
+	return out
 }
 
 func (w *weights) decode(v *graph.Value) ([]float32, error) {
