@@ -17,8 +17,11 @@
 // process, and four loops never end) nor keep a dictionary's order, which
 // tojson prints.
 //
-// What is left out: autoescaping, template inheritance across files and the
-// filters random, urlize and pprint; using them is an error.
+// What is left out: autoescaping, templates in other files, lipsum, integers
+// beyond 308 digits and the filters random, urlize and pprint; using them is an
+// error. Filters that are generators in Python compute their items at once, so
+// one that nobody reads may fail here and not there. Addresses in the text form
+// of functions and generators are left out.
 //
 // The package imports the standard library and golang.org/x/text/cases.
 package jinja

@@ -76,7 +76,7 @@ func TestErrorsNameTheLine(t *testing.T) {
 		{"{{ ) }}", "line 1: unexpected ')'"},
 		{"{{ (] }}", "line 1: unexpected ']', expected ')'"},
 		{"{{ m.get() }}", "line 1: get() misses its argument 'key'"},
-		{"{{ 'a'.upper(1) }}", "line 1: str method() takes at most 0 arguments (1 given)"},
+		{"{{ 'a'.upper(1) }}", "line 1: upper() takes at most 0 arguments (1 given)"},
 		{"{{ strftime_now('%Q') }}", "line 1: strftime: the directive %Q is not known"},
 	} {
 		tmpl, err := Parse(tt.source, Limits{})

@@ -18,12 +18,12 @@ var stringMethods map[string]stringMethod
 
 func init() {
 	stringMethods = map[string]stringMethod{
-		"capitalize": mapped(capitalize),
-		"casefold":   mapped(func(s string) string { return cases.Fold().String(s) }),
-		"lower":      mapped(lower),
-		"upper":      mapped(upper),
-		"swapcase":   mapped(swapCase),
-		"title":      mapped(title),
+		"capitalize": mapped("capitalize", capitalize),
+		"casefold":   mapped("casefold", func(s string) string { return cases.Fold().String(s) }),
+		"lower":      mapped("lower", lower),
+		"upper":      mapped("upper", upper),
+		"swapcase":   mapped("swapcase", swapCase),
+		"title":      mapped("title", title),
 		"center":     padded("center"),
 		"ljust":      padded("ljust"),
 		"rjust":      padded("rjust"),
@@ -59,19 +59,19 @@ func init() {
 			p := r.bind("removesuffix", a, "suffix")
 			return like(self, r.str(strings.TrimSuffix(s, r.textArg("removesuffix", "suffix", p[0]))))
 		},
-		"isalnum":   all(func(c rune) bool { return unicode.IsLetter(c) || unicode.IsNumber(c) }, false),
-		"isalpha":   all(unicode.IsLetter, false),
-		"isascii":   all(func(c rune) bool { return c < utf8.RuneSelf }, true),
-		"isdecimal": all(unicode.IsDigit, false),
+		"isalnum":   all("isalnum", func(c rune) bool { return unicode.IsLetter(c) || unicode.IsNumber(c) }, false),
+		"isalpha":   all("isalpha", unicode.IsLetter, false),
+		"isascii":   all("isascii", func(c rune) bool { return c < utf8.RuneSelf }, true),
+		"isdecimal": all("isdecimal", unicode.IsDigit, false),
 		// Superscripts and the like are digits to Python but not decimals.
-		"isdigit": all(func(c rune) bool {
+		"isdigit": all("isdigit", func(c rune) bool {
 			return unicode.IsDigit(c) || strings.ContainsRune("²³¹⁰⁴⁵⁶⁷⁸⁹₀₁₂₃₄₅₆₇₈₉", c)
 		}, false),
-		"isnumeric":   all(unicode.IsNumber, false),
-		"isprintable": all(unicode.IsPrint, true),
-		"isspace":     all(isSpace, false),
-		"islower":     cased(unicode.IsLower, func(c rune) bool { return unicode.IsUpper(c) || unicode.IsTitle(c) }),
-		"isupper":     cased(unicode.IsUpper, func(c rune) bool { return unicode.IsLower(c) || unicode.IsTitle(c) }),
+		"isnumeric":   all("isnumeric", unicode.IsNumber, false),
+		"isprintable": all("isprintable", unicode.IsPrint, true),
+		"isspace":     all("isspace", isSpace, false),
+		"islower":     cased("islower", unicode.IsLower, func(c rune) bool { return unicode.IsUpper(c) || unicode.IsTitle(c) }),
+		"isupper":     cased("isupper", unicode.IsUpper, func(c rune) bool { return unicode.IsLower(c) || unicode.IsTitle(c) }),
 		"istitle":     func(r *renderer, s string, _ value, a callArgs) value { r.bind("istitle", a); return isTitle(s) },
 		"isidentifier": func(r *renderer, s string, _ value, a callArgs) value {
 			r.bind("isidentifier", a)
@@ -174,9 +174,9 @@ func isTitle(s string) bool {
 }
 
 // mapped is a method without arguments that maps its string.
-func mapped(f func(string) string) stringMethod {
+func mapped(name string, f func(string) string) stringMethod {
 	return func(r *renderer, s string, self value, a callArgs) value {
-		r.bind("str method", a)
+		r.bind(name, a)
 		r.alloc(4 * len(s)) // case mapping may lengthen
 		r.work(len(s) / 4)  // and is slow outside of ASCII
 		return like(self, f(s))
@@ -184,9 +184,9 @@ func mapped(f func(string) string) stringMethod {
 }
 
 // all is a method that tests every character.
-func all(f func(rune) bool, empty bool) stringMethod {
+func all(name string, f func(rune) bool, empty bool) stringMethod {
 	return func(r *renderer, s string, _ value, a callArgs) value {
-		r.bind("str method", a)
+		r.bind(name, a)
 		r.work(len(s) / 64)
 		if s == "" {
 			return empty
@@ -196,9 +196,9 @@ func all(f func(rune) bool, empty bool) stringMethod {
 }
 
 // cased tests that some character is of the kind wanted and none of the other.
-func cased(want, other func(rune) bool) stringMethod {
+func cased(name string, want, other func(rune) bool) stringMethod {
 	return func(r *renderer, s string, _ value, a callArgs) value {
-		r.bind("str method", a)
+		r.bind(name, a)
 		r.work(len(s) / 64)
 		return strings.IndexFunc(s, want) >= 0 && strings.IndexFunc(s, other) < 0
 	}
@@ -279,7 +279,7 @@ func (r *renderer) window(s string, start, end value) (from, to int, ok bool) {
 	}
 	n := utf8.RuneCountInString(s)
 	i, j := span2(r, n, start, end)
-	if given(start) && r.intArg("str method", "start", start) > n || i > j {
+	if given(start) && r.intArg("slice", "start", start) > n || i > j {
 		return 0, 0, false
 	}
 	r.work(len(s) / 64)
