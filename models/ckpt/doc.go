@@ -3,6 +3,5 @@
 // the program. Tensors are found by name as [graph.Part], references into mapped files; nothing
 // is read until a driver asks.
 //
-// Package ckpt imports graph, graph/enc and its own formats, safetensors and
-// gguf.
+// Package ckpt imports graph, graph/enc and its own format, safetensors.
 package ckpt

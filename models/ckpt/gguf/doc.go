@@ -9,6 +9,5 @@
 //
 // Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
 //
-// The package imports the standard library and golang.org/x/sys, nothing of
-// ours.
+// The package imports the standard library and models/ckpt/mapped.
 package gguf

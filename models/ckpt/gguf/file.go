@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+
+	"github.com/heddle-ml/heddle/models/ckpt/mapped"
 )
 
 // File is the header of a GGUF file over the file's bytes. It is safe for
@@ -54,9 +56,9 @@ func (t Tensor) Elements() int64 {
 // releases the mapping. Where the system has no memory mapping the file is
 // read as a whole. The file must not be shortened while it is open.
 func Open(path string) (*File, error) {
-	data, unmap, err := mapFile(path)
+	data, unmap, err := mapped.Open(path)
 	if err != nil {
-		return nil, fmt.Errorf("open GGUF file: %w", err)
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	f, err := Parse(data)
 	if err != nil {

@@ -13,6 +13,6 @@
 //
 // A checkpoint of several files (shards and their index) is a [Set].
 //
-// The package imports the standard library and golang.org/x/sys/unix. It knows
+// The package imports the standard library and models/ckpt/mapped. It knows
 // nothing of models.
 package safetensors

@@ -3,8 +3,9 @@ package safetensors
 import (
 	"fmt"
 	"maps"
-	"os"
 	"sync"
+
+	"github.com/heddle-ml/heddle/models/ckpt/mapped"
 )
 
 // Tensor says where one tensor lies.
@@ -36,7 +37,7 @@ type File struct {
 // truncating the file while it is open is undefined, as with any mapped file.
 // Errors name the file and, where it applies, the tensor.
 func Open(path string) (*File, error) {
-	data, unmap, err := load(path)
+	data, unmap, err := mapped.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("safetensors: %s: %w", path, err)
 	}
@@ -120,31 +121,4 @@ func (f *File) Close() error {
 		}
 	})
 	return err
-}
-
-// openRegular opens path for reading and returns its size, refusing what
-// cannot be mapped. It looks before it opens: opening a named pipe would wait
-// for a writer.
-func openRegular(path string) (*os.File, int, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, 0, reason(err)
-	}
-	if !info.Mode().IsRegular() {
-		return nil, 0, fmt.Errorf("is no regular file (%s): name a .safetensors file", info.Mode().Type())
-	}
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, 0, reason(err)
-	}
-	if info, err = file.Stat(); err != nil {
-		err = reason(err)
-	} else if int64(int(info.Size())) != info.Size() {
-		err = fmt.Errorf("%d bytes do not fit this machine's address space", info.Size())
-	}
-	if err != nil {
-		_ = file.Close()
-		return nil, 0, err
-	}
-	return file, int(info.Size()), nil
 }

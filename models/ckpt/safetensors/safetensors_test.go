@@ -315,7 +315,7 @@ func TestOpenRefuses(t *testing.T) {
 	require.ErrorIs(t, err, fs.ErrNotExist)
 	assert.ErrorContains(t, err, "none.safetensors")
 	_, err = Open(dir)
-	assert.ErrorContains(t, err, "no regular file")
+	assert.ErrorContains(t, err, "not a regular file")
 	empty := filepath.Join(dir, "empty.safetensors")
 	require.NoError(t, os.WriteFile(empty, nil, 0o600))
 	_, err = Open(empty)

@@ -1,0 +1,5 @@
+// Package mapped maps weight files into memory, read-only, for the formats
+// beside it. Where there is no memory mapping it reads the file instead.
+//
+// It imports golang.org/x/sys/unix and nothing of ours.
+package mapped
