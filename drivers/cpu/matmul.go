@@ -6,23 +6,46 @@ import (
 	"github.com/heddle-ml/heddle/graph/enc"
 	"github.com/heddle-ml/heddle/hal/driver"
 	"github.com/heddle-ml/heddle/ops"
+	"github.com/heddle-ml/heddle/ops/kern"
 	"github.com/heddle-ml/heddle/ops/kern/gemm"
+	"github.com/heddle-ml/heddle/ops/kern/vec"
 )
 
 func init() {
 	register("MatMul", lowering{lower: widened(matMul), elems: ops.Floats | ops.Types(enc.I32, enc.U32, enc.I64, enc.U64), encoded: []int{1}})
-	register("heddle.Linear", lowering{lower: widened(linear), elems: ops.Types(enc.F32, enc.F16, enc.BF16), encoded: []int{1}})
-	register("Gemm", lowering{lower: widened(gemmOp), elems: ops.Floats | ops.Types(enc.I32, enc.U32, enc.I64, enc.U64), encoded: []int{1}})
+	register("heddle.Linear", lowering{lower: widened(linear), elems: ops.Floats, encoded: []int{1}})
 }
 
 var activations = map[string]gemm.Act{"none": gemm.None, "": gemm.None, "gelu": gemm.GELU, "gelu_tanh": gemm.GELUTanh, "silu": gemm.SiLU, "relu": gemm.ReLU}
 
 func linear(b *build, c *call) error {
-	act, ok := activations[c.Attrs.Str("activation", "none")]
+	name := c.Attrs.Str("activation", "none")
+	act, ok := activations[name]
 	if !ok {
-		return fmt.Errorf("activation %q: %w", c.Attrs.Str("activation", ""), driver.ErrUnsupported)
+		return fmt.Errorf("activation %q: %w", name, driver.ErrUnsupported)
 	}
-	return b.product(c.out[0], c.in[0], c.in[1], c.input(2), act)
+	out, bias := c.out[0], c.input(2)
+	if out.elem == enc.F32 && (bias == nil || bias.n == out.shape[max(0, out.rank()-1)] && out.rank() > 0) {
+		return b.product(out, c.in[0], c.in[1], bias, act)
+	}
+	// f64, or a bias that is no row: in steps.
+	if err := b.product(out, c.in[0], c.in[1], nil, gemm.None); err != nil {
+		return err
+	}
+	if bias != nil {
+		b.broadcast2(out, out, bias, addition[out.elem](out, out, bias))
+	}
+	switch act {
+	case gemm.GELU:
+		b.unary(out, out, func(t *kern.Table) func(dst, src []float32) { return t.GELU }, vec.GELU)
+	case gemm.GELUTanh:
+		b.unary(out, out, func(t *kern.Table) func(dst, src []float32) { return t.GELUTanh }, vec.GELUTanh)
+	case gemm.SiLU:
+		b.swish(out, out, 1)
+	case gemm.ReLU:
+		b.unary(out, out, func(*kern.Table) func(dst, src []float32) { return vec.Relu[float32] }, func(x float64) float64 { return max(x, 0) })
+	}
+	return nil
 }
 
 func matMul(b *build, c *call) error {
@@ -38,7 +61,7 @@ func (b *build) product(out, x, w, bias *tensor, act gemm.Act) error {
 				return err
 			}
 		}
-		return b.productSlow(out, x, w)
+		return b.plainProduct(out, x, w)
 	}
 	if w.place == inConst && w.rank() == 2 && x.rank() >= 1 {
 		return b.weightProduct(out, x, w, bias, act)
@@ -87,7 +110,7 @@ func (b *build) product(out, x, w, bias *tensor, act gemm.Act) error {
 // weightProduct multiplies by a constant matrix, packed once. Leading
 // dimensions of x are rows.
 func (b *build) weightProduct(out, x, w, bias *tensor, act gemm.Act) error {
-	packed, err := b.x.weights.packed(w.value)
+	packed, err := b.x.weights.packed(w.value, false)
 	if err != nil {
 		return err
 	}
@@ -161,135 +184,48 @@ func (p *products) at(i int) (x, y int) {
 	return x, y
 }
 
-// productSlow multiplies f64 and integers.
-func (b *build) productSlow(out, x, y *tensor) error {
+// plainProduct multiplies f64 and integers.
+func (b *build) plainProduct(out, x, y *tensor) error {
 	p := newProducts(x, y)
-	mul := map[enc.Elem]func(ia, ib, ic int){
-		enc.F64: func(ia, ib, ic int) {
-			mulSlow(of[float64](out)[ic:], of[float64](x)[ia:], of[float64](y)[ib:], p.m, p.n, p.k)
-		},
-		enc.I64: func(ia, ib, ic int) {
-			mulSlow(of[int64](out)[ic:], of[int64](x)[ia:], of[int64](y)[ib:], p.m, p.n, p.k)
-		},
-		enc.U64: func(ia, ib, ic int) {
-			mulSlow(of[uint64](out)[ic:], of[uint64](x)[ia:], of[uint64](y)[ib:], p.m, p.n, p.k)
-		},
-		enc.I32: func(ia, ib, ic int) {
-			mulSlow(of[int32](out)[ic:], of[int32](x)[ia:], of[int32](y)[ib:], p.m, p.n, p.k)
-		},
-		enc.U32: func(ia, ib, ic int) {
-			mulSlow(of[uint32](out)[ic:], of[uint32](x)[ia:], of[uint32](y)[ib:], p.m, p.n, p.k)
-		},
-	}[x.elem]
-	if mul == nil {
+	switch x.elem {
+	case enc.F64:
+		plainProduct[float64](b, p, out, x, y)
+	case enc.I64:
+		plainProduct[int64](b, p, out, x, y)
+	case enc.U64:
+		plainProduct[uint64](b, p, out, x, y)
+	case enc.I32:
+		plainProduct[int32](b, p, out, x, y)
+	case enc.U32:
+		plainProduct[uint32](b, p, out, x, y)
+	default:
 		return fmt.Errorf("a product of %s: %w", x.elem, driver.ErrUnsupported)
 	}
-	b.step(func() error {
-		for i := range p.batch {
-			ia, ib := p.at(i)
-			mul(ia, ib, i*p.m*p.n)
+	return nil
+}
+
+func plainProduct[T vec.Number](b *build, p *products, out, x, y *tensor) {
+	// One row of one product is the unit of work.
+	b.each(p.batch*p.m, grain/max(1, p.k*p.n), func(lo, hi int) {
+		a := gemm.PlainArgs[T]{M: p.m, N: p.n, K: p.k, RowA: p.k, ColA: 1, RowB: p.n, ColB: 1, LDC: p.n}
+		for lo < hi {
+			i, r := lo/p.m, lo%p.m
+			n := min(hi-lo, p.m-r)
+			ix, iy := p.at(i)
+			a.A, a.B, a.C = of[T](x)[ix:], of[T](y)[iy:], of[T](out)[i*p.m*p.n:]
+			if err := gemm.Plain(&a, r, r+n); err != nil {
+				panic(err) // the shapes have been checked
+			}
+			lo += n
 		}
-		return nil
 	})
-	return nil
-}
-
-func mulSlow[T float64 | int64 | uint64 | int32 | uint32](c, a, b []T, m, n, k int) {
-	for i := range m {
-		row := c[i*n : i*n+n]
-		clear(row)
-		for l := range k {
-			x := a[i*k+l]
-			for j, y := range b[l*n : l*n+n] {
-				row[j] += x * y
-			}
-		}
-	}
-}
-
-func gemmOp(b *build, c *call) error {
-	alpha, beta := c.Attrs.Float("alpha", 1), c.Attrs.Float("beta", 1)
-	ta, tb := c.Attrs.Int("transA", 0) != 0, c.Attrs.Int("transB", 0) != 0
-	x, w, add, out := c.in[0], c.in[1], c.input(2), c.out[0]
-	if w.place == inConst {
-		if err := b.plainConst(w); err != nil {
-			return err
-		}
-	}
-	if ta {
-		x = b.transposed(x)
-	}
-	if x.elem != enc.F32 {
-		return b.gemmSlow(out, x, w, add, alpha, beta, tb)
-	}
-	m, n := out.shape[0], out.shape[1]
-	a := &gemm.Args{M: m, N: n, K: x.shape[1], LDA: x.shape[1], LDC: n, Alpha: alpha, Beta: beta, Form: gemm.KN, LDB: n}
-	if tb {
-		a.Form, a.LDB = gemm.NK, x.shape[1]
-	}
-	if alpha == 0 || beta == 0 {
-		// Args takes 0 for 1; ONNX means 0.
-		if beta == 0 {
-			add = nil
-		}
-		if alpha == 0 {
-			a.K = 0
-		}
-		a.Alpha, a.Beta = 1, 1
-		if beta != 0 {
-			a.Beta = beta
-		}
-		if alpha != 0 {
-			a.Alpha = alpha
-		}
-	}
-	if add != nil {
-		full := b.temp(enc.F32, m, n)
-		b.broadcast2(full, add, add, func(d, i, si, _, _, k int) {
-			src, dst := of[float32](add), of[float32](full)
-			for e := range k {
-				dst[d+e] = src[i+si*e]
-			}
-		})
-		add = full
-		a.LDAdd = n
-	}
-	r := gemm.New(b.x.dev.table, b.x.dev.pool)
-	scratch := b.temp(enc.F32, r.Scratch(a))
-	b.step(func() error {
-		a.A, a.B, a.C, a.Scratch = of[float32](x), of[float32](w), of[float32](out), of[float32](scratch)
-		if add != nil {
-			a.Add = of[float32](add)
-		}
-		return r.Mul(a)
-	})
-	return nil
-}
-
-func (b *build) gemmSlow(out, x, w, add *tensor, alpha, beta float32, tb bool) error {
-	if tb {
-		w = b.transposed(w)
-	}
-	if alpha != 1 || add != nil && beta != 1 || add != nil && x.elem != enc.F64 {
-		return fmt.Errorf("Gemm of %s with scaling or an addend: %w", x.elem, driver.ErrUnsupported)
-	}
-	if err := b.productSlow(out, x, w); err != nil {
-		return err
-	}
-	if add != nil {
-		b.broadcast2(out, add, add, func(d, i, si, _, _, k int) {
-			src, dst := of[float64](add), of[float64](out)
-			for e := range k {
-				dst[d+e] += src[i+si*e]
-			}
-		})
-	}
-	return nil
 }
 
 // transposed adds a step that transposes a matrix.
 func (b *build) transposed(t *tensor) *tensor {
 	u := b.temp(t.elem, t.shape[1], t.shape[0])
-	b.permute(u, t, []int{1, 0})
+	if err := b.permute(u, t, []int{1, 0}); err != nil {
+		b.fail(err)
+	}
 	return u
 }

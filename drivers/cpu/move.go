@@ -20,7 +20,7 @@ func init() {
 			return nil
 		}})
 	}
-	register("Transpose", lowering{elems: movable, lower: func(b *build, c *call) error {
+	register("Transpose", lowering{elems: ops.All, lower: unpacked(func(b *build, c *call) error {
 		perm := make([]int, c.in[0].rank())
 		for i := range perm {
 			perm[i] = len(perm) - 1 - i
@@ -29,7 +29,8 @@ func init() {
 			perm[i] = int(p)
 		}
 		return b.permute(c.out[0], c.in[0], perm)
-	}})
+	})})
+	register("Tile", lowering{elems: movable, lower: tile})
 	register("Expand", lowering{elems: movable, lower: func(b *build, c *call) error {
 		shape, st, _ := broadcastStrides(c.out[0].shape, c.in[0].shape, c.in[0].shape)
 		return b.strided(c.out[0], 0, dense(shape), c.in[0], 0, st, shape)
@@ -37,7 +38,7 @@ func init() {
 	register("Concat", lowering{elems: movable, lower: concat})
 	register("Split", lowering{elems: movable, lower: split})
 	register("Slice", lowering{elems: movable, lower: slice})
-	register("Pad", lowering{elems: movable, lower: pad})
+	register("Pad", lowering{elems: ops.All, lower: unpacked(pad)})
 	register("Gather", lowering{elems: movable, lower: gather, encoded: []int{0}, raw: true})
 	register("TensorScatter", lowering{elems: movable, lower: tensorScatter})
 }
@@ -74,48 +75,51 @@ func (b *build) strided(out *tensor, outAt int, outStride []int, in *tensor, inA
 	if len(n) == 0 {
 		n, d, s = []int{1}, []int{1}, []int{1}
 	}
-	if len(n) > move.MaxRank {
-		return fmt.Errorf("a copy of %d dimensions: %w", len(n), driver.ErrUnsupported)
-	}
-	// The outermost dimension is shared among the workers.
-	rest := prod(n[1:])
-	size := out.elem.Bits() / 8
-	per := max(1, grain/max(1, rest))
-	switch size {
-	case 1:
-		eachCopy[uint8](b, out, outAt, d, in, inAt, s, n, per)
-	case 2:
-		eachCopy[uint16](b, out, outAt, d, in, inAt, s, n, per)
-	case 4:
-		eachCopy[uint32](b, out, outAt, d, in, inAt, s, n, per)
+	switch out.elem.Bits() {
 	case 8:
-		eachCopy[uint64](b, out, outAt, d, in, inAt, s, n, per)
+		eachCopy[uint8](b, out, outAt, d, in, inAt, s, n)
+	case 16:
+		eachCopy[uint16](b, out, outAt, d, in, inAt, s, n)
+	case 32:
+		eachCopy[uint32](b, out, outAt, d, in, inAt, s, n)
+	case 64:
+		eachCopy[uint64](b, out, outAt, d, in, inAt, s, n)
 	default:
 		return fmt.Errorf("a strided copy of %s: %w", out.elem, driver.ErrUnsupported)
 	}
 	return nil
 }
 
-func eachCopy[T any](b *build, out *tensor, outAt int, outStride []int, in *tensor, inAt int, inStride []int, shape []int, per int) {
+// eachCopy shares the outermost dimension among the workers. What is more
+// than move.Copy takes are loops around it.
+func eachCopy[T any](b *build, out *tensor, outAt int, outStride []int, in *tensor, inAt int, inStride []int, shape []int) {
+	lead := max(0, len(shape)-move.MaxRank)
+	rest := shape[lead:]
+	per := min(max(1, grain/max(1, prod(rest[1:]))), rest[0])
 	// One shape for whole chunks, one for what remains at the end: nothing is
 	// made while running.
-	chunk := slices.Clone(shape)
-	chunk[0] = min(per, shape[0])
-	last := slices.Clone(shape)
-	if last[0] = shape[0] % chunk[0]; last[0] == 0 {
-		last[0] = chunk[0]
+	chunk, last := slices.Clone(rest), slices.Clone(rest)
+	chunk[0] = per
+	if last[0] = rest[0] % per; last[0] == 0 {
+		last[0] = per
 	}
-	var failed error
-	b.each(shape[0], chunk[0], func(lo, hi int) {
-		s := chunk
-		if hi-lo != chunk[0] {
-			s = last
+	for r := range prod(shape[:lead]) {
+		d, s := outAt, inAt
+		for a := lead - 1; a >= 0; a-- {
+			d += r % shape[a] * outStride[a]
+			s += r % shape[a] * inStride[a]
+			r /= shape[a]
 		}
-		if err := move.Copy(of[T](out), outAt+lo*outStride[0], outStride, of[T](in), inAt+lo*inStride[0], inStride, s); err != nil {
-			panic(err) // the strides come from shapes that were checked
-		}
-	})
-	_ = failed
+		b.each(rest[0], per, func(lo, hi int) {
+			n := chunk
+			if hi-lo != per {
+				n = last
+			}
+			if err := move.Copy(of[T](out), d+lo*outStride[lead], outStride[lead:], of[T](in), s+lo*inStride[lead], inStride[lead:], n); err != nil {
+				panic(err) // the strides come from shapes that were checked
+			}
+		})
+	}
 }
 
 // permute adds a step that copies in with its dimensions permuted.
@@ -136,6 +140,20 @@ func (b *build) permute(out, in *tensor, perm []int) error {
 		return nil
 	}
 	return b.strided(out, 0, dense(out.shape), in, 0, is, out.shape)
+}
+
+// tile repeats: each dimension of the result is a loop over the repeats and
+// one over the operand, which stays in place over the former.
+func tile(b *build, c *call) error {
+	in, out := c.in[0], c.out[0]
+	from, to := dense(in.shape), dense(out.shape)
+	var n, s, d []int
+	for a, k := range in.shape {
+		n = append(n, out.shape[a]/max(1, k), k)
+		s = append(s, 0, from[a])
+		d = append(d, k*to[a], to[a])
+	}
+	return b.strided(out, 0, d, in, 0, s, n)
 }
 
 func concat(b *build, c *call) error {

@@ -186,55 +186,67 @@ func aligned(b []byte) []byte {
 	return c[:len(b)]
 }
 
-// packed returns a [K,N] matrix, the right operand of a product, as panels.
-func (w *weights) packed(v *graph.Value) ([]float32, error) {
+// packed returns a matrix, the right operand of a product, as panels: [K,N],
+// or [N,K] if transposed.
+func (w *weights) packed(v *graph.Value, transposed bool) ([]float32, error) {
 	key, err := w.key(v)
 	if err != nil {
 		return nil, err
 	}
 	shape, _ := v.Type.Shape.Const()
-	k, n := int(shape[0]), int(shape[1])
-	return w.hold("packed "+key, func() ([]float32, error) {
+	k, n, straight, turned := int(shape[0]), int(shape[1]), gemm.KN, gemm.NK
+	if transposed {
+		k, n, straight, turned = n, k, gemm.NK, gemm.KN
+	}
+	return w.hold(fmt.Sprint("packed ", transposed, " ", key), func() ([]float32, error) {
 		dst := make([]float32, gemm.PackedLen(k, n))
-		if raw, form, ok := w.rows(v); ok {
+		if raw, asStored, ok := w.rows(v); ok {
+			form := straight
+			if !asStored {
+				form = turned
+			}
 			return dst, w.packRows(dst, raw, v.Type.Enc.Stored(v.Type.Elem), k, n, form)
 		}
 		f, err := w.decode(v)
 		if err != nil {
 			return nil, err
 		}
-		return dst, gemm.Pack(dst, f, k, n, n, gemm.KN)
+		ld := n
+		if transposed {
+			ld = k
+		}
+		return dst, gemm.Pack(dst, f, k, n, ld, straight)
 	})
 }
 
 // rows returns a plain matrix as it lies in its source, and whether its rows
-// are those of the logical [K,N] matrix or of its transpose, so that packing
-// needs no copy in between.
-func (w *weights) rows(v *graph.Value) ([]byte, gemm.Form, bool) {
+// are those of the logical matrix or of its transpose, so that packing needs
+// no copy in between.
+func (w *weights) rows(v *graph.Value) (raw []byte, straight, ok bool) {
 	d := v.Data
 	if v.Type.Enc.Kind != enc.Plain || len(d.Parts) != 1 {
-		return nil, 0, false
+		return nil, false, false
 	}
 	p := &d.Parts[0]
 	if p.Enc != (enc.Encoding{}) || p.Start != nil || p.Elem != v.Type.Enc.Stored(v.Type.Elem) || len(p.Shape) != 2 {
-		return nil, 0, false
+		return nil, false, false
 	}
 	b := p.Inline
 	if p.Source != "" {
 		src, err := w.data.Source(p.Source)
 		size, err2 := p.Elem.Bytes(p.Shape[0] * p.Shape[1])
 		if err != nil || err2 != nil || p.Offset+size > int64(len(src)) {
-			return nil, 0, false // graph.ReadWeight says what is wrong
+			return nil, false, false // graph.ReadWeight says what is wrong
 		}
 		b = src[p.Offset : p.Offset+size]
 	}
 	if b == nil || uintptr(unsafe.Pointer(unsafe.SliceData(b)))%4 != 0 {
-		return nil, 0, false
+		return nil, false, false
 	}
 	if d.Perm == nil || d.Perm[0] == 0 {
-		return b, gemm.KN, true
+		return b, true, true
 	}
-	return b, gemm.NK, true
+	return b, false, true
 }
 
 func (w *weights) packRows(dst []float32, raw []byte, elem enc.Elem, k, n int, form gemm.Form) error {
