@@ -63,39 +63,10 @@ func decodeAffine(out []float32, e enc.Encoding, shape []int64, p *graph.Planes)
 			return err
 		}
 	}
-	// Element [o,a,i] over (outer, axis, inner) has scale [o,a/block,i], or [a].
-	outer, axis, inner := 1, 1, 1
-	if e.Axis >= 0 {
-		for i, d := range shape {
-			switch {
-			case i < e.Axis:
-				outer *= int(d)
-			case i == e.Axis:
-				axis = int(d)
-			default:
-				inner *= int(d)
-			}
-		}
-	} else {
-		inner = len(out)
-	}
-	at := 0
-	for o := range outer {
-		for a := range axis {
-			for i := range inner {
-				g := 0
-				switch {
-				case e.Axis < 0:
-				case e.BlockLen == 0:
-					g = a
-				default:
-					blocks := (axis + e.BlockLen - 1) / e.BlockLen
-					g = (o*blocks+a/e.BlockLen)*inner + i
-				}
-				out[at] = float32(codes[at]-zeros[g]) * scales[g]
-				at++
-			}
-		}
+	m := newScaleMap(e, shape)
+	for i := range out {
+		g := m.group(i)
+		out[i] = float32(codes[i]-zeros[g]) * scales[g]
 	}
 	return nil
 }
@@ -187,6 +158,9 @@ func decodeBlocks(out []float32, e enc.Encoding, shape []int64, data []byte) err
 func (w *weights) rowReader(v *graph.Value, width int) (func(dst []float32, row int) error, error) {
 	e := v.Type.Enc
 	p, err := graph.ReadWeight(v, w.data)
+	if isDerived(err) {
+		e, p, err = enc.Encoding{Kind: enc.Affine}, nil, nil // decoded as a whole below
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -112,6 +112,10 @@ func (w *weights) dense(v *graph.Value) ([]float32, error) {
 func (w *weights) plain(v *graph.Value, elem enc.Elem) ([]byte, error) {
 	if v.Type.Enc == (enc.Encoding{}) && v.Type.Elem == elem {
 		p, err := graph.ReadWeight(v, w.data)
+		if isDerived(err) {
+			f, err := w.dense(v)
+			return floatBytes(f), err
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -161,6 +165,9 @@ func truths(b []byte) []byte {
 
 func (w *weights) decode(v *graph.Value) ([]float32, error) {
 	p, err := graph.ReadWeight(v, w.data)
+	if isDerived(err) {
+		return w.derive(v)
+	}
 	if err != nil {
 		return nil, err
 	}
