@@ -122,7 +122,7 @@ func (d *Device) AllocOn(ctx context.Context, size int64, heap int) (*Buffer, er
 		return nil, err
 	}
 	if size < 0 || heap < 0 || heap >= len(d.caps.Heaps) {
-		return nil, d.err("alloc", invalid("%d bytes on heap %d of %d", size, heap, len(d.caps.Heaps)))
+		return nil, d.err("alloc", invalid("heap %d of %d, %d bytes", heap, len(d.caps.Heaps), size))
 	}
 	if limit := d.caps.Limits.MaxAllocation; limit > 0 && size > limit {
 		return nil, d.err("alloc", fmt.Errorf("%d bytes; one allocation is at most %d: %w", size, limit, ErrOutOfMemory))

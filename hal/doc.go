@@ -11,5 +11,8 @@
 // chooses its drivers by importing them: drivers/static, drivers/all, or one
 // by one.
 //
-// Package hal imports graph (with dim and enc) and hal/driver.
+// With the option validate=1 ("cpu?validate=1") package hal/validate checks
+// the driver, and what is asked of it, against the contract.
+//
+// Package hal imports graph (with dim and enc), hal/driver and hal/validate.
 package hal
