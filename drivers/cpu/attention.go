@@ -2,7 +2,7 @@ package cpu
 
 import (
 	"fmt"
-	"github.com/heddle-ml/heddle/graph"
+	"math"
 
 	"github.com/heddle-ml/heddle/graph/enc"
 	"github.com/heddle-ml/heddle/hal/driver"
@@ -11,12 +11,39 @@ import (
 )
 
 func init() {
-	register("Attention", lowering{lower: widened(fusedAttention), elems: ops.Types(enc.F32, enc.F16, enc.BF16), check: func(c *graph.Call) string {
-		if c.Want(3) {
-			return "the scores are not kept"
+	register("Attention", lowering{lower: attention, elems: ops.Floats, states: []int{1, 2}})
+}
+
+// attention is Attention in ONNX's forms: [batch,heads,seq,dim] or
+// [batch,seq,width] with head counts as attributes, past keys and values,
+// masks, windows, and an unpadded length for each sequence. What the fused
+// kernel does not do is computed row by row.
+func attention(b *build, c *call) error {
+	d := &call{Node: c.Node, in: append([]*tensor(nil), c.in...), out: c.out}
+	for _, i := range []int{1, 2} {
+		// A cache is decoded only as far as it is filled.
+		if t := c.in[i]; t.place != inConst && (t.enc != (enc.Encoding{}) || isHalf(t) && c.input(6) != nil) {
+			u, err := b.readRows(t, c.input(6))
+			if err != nil {
+				return err
+			}
+			d.in[i] = u
 		}
-		return ""
-	}})
+	}
+	return widened(func(b *build, c *call) error {
+		scores := len(c.out) > 3 && c.out[3] != nil
+		windows := c.Attrs.Int("left_window_size", -1) >= 0 || c.Attrs.Int("right_window_size", -1) >= 0
+		g, err := b.geometry(c)
+		switch {
+		case err != nil:
+			return err
+		case c.in[0].elem == enc.F64:
+			return rowAttention[float64](b, c, g)
+		case scores || windows || g.q.d == 0 || g.softcap < 0 || g.mask != nil && g.mask.rank() == 0:
+			return rowAttention[float32](b, c, g)
+		}
+		return b.fusedAttention(g)
+	})(b, d)
 }
 
 // side is how an operand lies: strides in elements.
@@ -52,9 +79,8 @@ func (b *build) geometry(c *call) (*geometry, error) {
 	qh, kh := int(c.Attrs.Int("q_num_heads", 0)), int(c.Attrs.Int("kv_num_heads", 0))
 	g := &geometry{batch: q.shape[0], q: sideOf(q, qh), k: sideOf(k, kh), v: sideOf(v, kh), out: sideOf(c.out[0], qh),
 		causal: c.Attrs.Int("is_causal", 0) != 0, softcap: c.Attrs.Float("softcap", 0), mask: c.input(3), length: c.input(6)}
-	g.scale = c.Attrs.Float("scale", 0)
-	if g.scale == 0 {
-		g.scale = float32(1 / sqrt(float64(g.q.d)))
+	if g.scale = c.Attrs.Float("scale", 0); !c.Attrs.Has("scale") {
+		g.scale = float32(1 / math.Sqrt(float64(g.q.d)))
 	}
 	if pk, pv := c.input(4), c.input(5); pk != nil && pv != nil {
 		g.past = pk.shape[2]
@@ -104,14 +130,8 @@ func (b *build) heads4(t *tensor, s side, row int) error {
 	return b.strided(t, row*st[2], st, s.t, 0, []int{s.batchStep, s.hs, s.ss, 1}, []int{t.shape[0], s.heads, s.seq, s.d})
 }
 
-// fusedAttention is Attention in ONNX's forms: [batch,heads,seq,dim] or
-// [batch,seq,width] with head counts as attributes, past keys and values,
-// masks, and an unpadded length for each sequence.
-func fusedAttention(b *build, c *call) error {
-	g, err := b.geometry(c)
-	if err != nil {
-		return err
-	}
+func (b *build) fusedAttention(g *geometry) error {
+	var err error
 	var mask *tensor
 	var ms [4]int // strides of the mask over batch, head, row, column
 	if g.mask != nil {
@@ -182,7 +202,7 @@ func (b *build) floatMask(m *tensor) (*tensor, error) {
 			for i := lo; i < hi; i++ {
 				dst[i] = 0
 				if !src[i] {
-					dst[i] = negInf
+					dst[i] = minusInf
 				}
 			}
 		})
@@ -212,7 +232,7 @@ func (b *build) fullMask(m *tensor, st [4]int, g *geometry) *tensor {
 			for h := range heads {
 				for r := range rows {
 					for k := range g.k.seq {
-						dst[at] = negInf
+						dst[at] = minusInf
 						if k < cols || cols == 1 {
 							dst[at] = src[i*st[0]+h*st[1]+r*st[2]+k*st[3]]
 						}

@@ -10,7 +10,6 @@ import (
 	"github.com/heddle-ml/heddle/ops"
 	"github.com/heddle-ml/heddle/ops/kern/conv"
 	"github.com/heddle-ml/heddle/ops/kern/gemm"
-	"github.com/heddle-ml/heddle/ops/kern/half"
 )
 
 func init() {
@@ -147,14 +146,7 @@ func qlinearMatMul(b *build, c *call) error {
 // requantize adds out = saturate(round(sum*(sx*sy/so)) + zero); scales tells
 // which of sx and sy belong to element i.
 func (b *build) requantize(out, sum, sx, sy, so, zero *tensor, scales func(i int) (int, int)) error {
-	round := map[enc.Elem]func(float64) float64{
-		enc.F32:  func(f float64) float64 { return float64(float32(f)) },
-		enc.F16:  func(f float64) float64 { return float64(half.FromF16(half.F16From64(f))) },
-		enc.BF16: func(f float64) float64 { return float64(half.FromBF16(half.BF16From64(f))) },
-	}[so.elem]
-	if round == nil {
-		return fmt.Errorf("scales of %s: %w", so.elem, driver.ErrUnsupported)
-	}
+	round := rounding(so.elem)
 	var err error
 	for _, s := range []**tensor{&sx, &sy, &so} {
 		if *s, err = b.floats(*s); err != nil {

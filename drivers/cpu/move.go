@@ -40,7 +40,6 @@ func init() {
 	register("Slice", lowering{elems: movable, lower: slice})
 	register("Pad", lowering{elems: ops.All, lower: unpacked(pad)})
 	register("Gather", lowering{elems: movable, lower: gather, encoded: []int{0}, raw: true})
-	register("TensorScatter", lowering{elems: movable, lower: tensorScatter})
 }
 
 // dense returns row-major strides.
@@ -310,45 +309,6 @@ func (b *build) gatherEncoded(out, table *tensor, ints func() []int64, rows, wid
 			}
 			if err := read(of[float32](out)[i*width:(i+1)*width], int(r)); err != nil {
 				return err
-			}
-		}
-		return nil
-	})
-	return nil
-}
-
-// tensorScatter writes rows of an update into a cache at given indices along
-// an axis, in place when the cache is a state.
-func tensorScatter(b *build, c *call) error {
-	cache, upd, at, out := c.in[0], c.in[1], c.input(2), c.out[0]
-	axis := axisOf(c, -2, cache.rank())
-	if cache.state >= 0 {
-		out.place, out.arg, out.block, out.state = cache.place, cache.arg, nil, cache.state
-	} else {
-		b.copy(out, cache)
-	}
-	rows, n := cache.shape[axis], upd.shape[axis]
-	width := prod(cache.shape[axis+1:])
-	batch := cache.shape[0]
-	outer := prod(cache.shape[1:axis])
-	circular := c.Attrs.Str("mode", "linear") == "circular"
-	size := cache.elem.Bits() / 8
-	b.step(func() error {
-		dst, src := out.bytes(), upd.bytes()
-		for i := range batch {
-			first := int64(0)
-			if at != nil {
-				first = of[int64](at)[i]
-			}
-			if first < 0 || !circular && first > int64(rows-n) || n > rows {
-				return fmt.Errorf("%d rows at %d of a cache of %d: %w", n, first, rows, errData)
-			}
-			for o := range outer {
-				d, s := dst[(i*outer+o)*rows*width*size:], src[(i*outer+o)*n*width*size:]
-				for r := range n {
-					k := (int(first%int64(rows)) + r) % rows
-					copy(d[k*width*size:(k+1)*width*size], s[r*width*size:(r+1)*width*size])
-				}
 			}
 		}
 		return nil

@@ -7,7 +7,6 @@ import (
 	"github.com/heddle-ml/heddle/graph/enc"
 	"github.com/heddle-ml/heddle/hal/driver"
 	"github.com/heddle-ml/heddle/ops"
-	"github.com/heddle-ml/heddle/ops/kern/half"
 	"github.com/heddle-ml/heddle/ops/kern/vec"
 )
 
@@ -72,18 +71,7 @@ func gridOf(c *call) *grid {
 // it decides ties.
 func quantizeLinear(b *build, c *call) error {
 	g := gridOf(c)
-	prec := c.Attrs.Elem("precision", c.in[1].elem)
-	var round func(float64) float64
-	switch prec {
-	case enc.F16:
-		round = func(f float64) float64 { return float64(half.FromF16(half.F16From64(f))) }
-	case enc.BF16:
-		round = func(f float64) float64 { return float64(half.FromBF16(half.BF16From64(f))) }
-	case enc.F32:
-		round = func(f float64) float64 { return float64(float32(f)) }
-	default:
-		round = func(f float64) float64 { return f }
-	}
+	round := rounding(c.Attrs.Elem("precision", c.in[1].elem))
 	return unpacked(func(b *build, c *call) error {
 		x, err := b.reals(c.in[0])
 		if err != nil {
@@ -232,7 +220,7 @@ func dynamicQuantize(b *build, c *call) error {
 		return nil
 	})
 	if len(c.out) > 0 && c.out[0] != nil {
-		quantize[uint8](b, out[0], x, out[1], out[2], &grid{one: true}, 0, 255, func(f float64) float64 { return float64(float32(f)) })
+		quantize[uint8](b, out[0], x, out[1], out[2], &grid{one: true}, 0, 255, rounding(enc.F32))
 	}
 	return nil
 }

@@ -8,9 +8,7 @@ import (
 	"unsafe"
 )
 
-var negInf = float32(math.Inf(-1))
-
-func sqrt(x float64) float64 { return math.Sqrt(x) }
+var minusInf = float32(math.Inf(-1))
 
 // alignedBytes allocates bytes that start at a multiple of blockAlign.
 func alignedBytes(n int) []byte {
