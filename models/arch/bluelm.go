@@ -16,8 +16,9 @@ func init() { families["bluelm_v"] = readBlueLMV }
 // two-layer projector, a Llama-like decoder.
 func readBlueLMV(c config, w Weights) *Model {
 	vc := c.sub("vision_config")
-	s := readSiglip(vc, "vision_tower.vision_model.")
-	text := readText(c.sub("text_config"), w, "language_model.model.", "language_model.lm_head.weight")
+	names := llavaNames(w)
+	s := readSiglip(vc, siglipDefaults, names.vision)
+	text := readText(c.sub("text_config"), w, names.text, names.head)
 	feature := c.str("vision_feature", "post_layernorm")
 	c.want("vision_feature", feature == "post_layernorm" || feature == "hidden_state", feature, "want post_layernorm or hidden_state")
 	layer := s.resolve(c, "vision_feature_layer", c.int("vision_feature_layer", -1, -maxLayers, maxLayers))
@@ -34,7 +35,7 @@ func readBlueLMV(c config, w Weights) *Model {
 	tokens := side * side
 	columns := columnFirst(c)
 	c.want("tokens_per_tile", c.int("tokens_per_tile", tokens, 1, 1<<20) == tokens, c.m["tokens_per_tile"], "it does not follow from image_size, patch_size and downsample_factor")
-	const p = "multi_modal_projector."
+	p := names.projector
 
 	m := &Model{Text: text, Vision: &Vision{
 		Side: s.side, Tokens: tokens, Width: text.Hidden, MaxTiles: maxTiles,

@@ -95,13 +95,29 @@ const (
 	maxVocab  = 1 << 23
 )
 
-// readDecoder reads the fields that Llama-like families share.
-func readDecoder(c config, prefix, head string) *Decoder {
+// sizes are a family's defaults in Hugging Face's configuration class.
+type sizes struct{ vocab, hidden, intermediate, layers, heads, positions int64 }
+
+var (
+	llamaSizes = sizes{32000, 4096, 11008, 32, 32, 2048}
+	qwenSizes  = sizes{151936, 4096, 22016, 32, 32, 32768}
+)
+
+// readDecoder reads the fields that Llama-like families share. The configs of
+// vision-language models leave out of their text part what equals the
+// family's defaults; a model of its own has to say its sizes.
+func readDecoder(c config, def sizes, prefix, head string) *Decoder {
+	size := func(key string, def, hi int64) int64 {
+		if c.path == "" {
+			return c.must(key, 1, hi)
+		}
+		return c.int(key, def, 1, hi)
+	}
 	d := &Decoder{
-		Vocab: c.must("vocab_size", 1, maxVocab), Hidden: c.must("hidden_size", 1, maxWidth),
-		Intermediate: c.must("intermediate_size", 1, 1<<20),
-		Layers:       c.must("num_hidden_layers", 1, maxLayers), Heads: c.must("num_attention_heads", 1, 1024),
-		MaxPositions: c.int("max_position_embeddings", 2048, 1, 1<<24),
+		Vocab: size("vocab_size", def.vocab, maxVocab), Hidden: size("hidden_size", def.hidden, maxWidth),
+		Intermediate: size("intermediate_size", def.intermediate, 1<<20),
+		Layers:       size("num_hidden_layers", def.layers, maxLayers), Heads: size("num_attention_heads", def.heads, 1024),
+		MaxPositions: c.int("max_position_embeddings", def.positions, 1, 1<<24),
 		Eps:          c.float("rms_norm_eps", 1e-6, 0, 1),
 		Act:          c.str("hidden_act", "silu"),
 		EmbedScale:   1, ResidualScale: 1, LogitScale: 1,

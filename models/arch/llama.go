@@ -4,7 +4,7 @@ func init() { families["llama"] = textOnly(readLlama) }
 
 // readLlama reads a LlamaForCausalLM config.
 func readLlama(c config, prefix, head string) *Decoder {
-	d := readDecoder(c, prefix, head)
+	d := readDecoder(c, llamaSizes, prefix, head)
 	bias := c.bool("attention_bias", false)
 	d.QKVBias, d.OBias = bias, bias
 	d.MLPBias = c.bool("mlp_bias", false)

@@ -19,13 +19,14 @@ func readLLaVA(c config, w Weights) *Model {
 	act := c.str("projector_hidden_act", "gelu")
 	checkActivation(c, "projector_hidden_act", act)
 
-	s := readSiglip(vc, "vision_tower.vision_model.")
+	names := llavaNames(w)
+	s := readSiglip(vc, siglipDefaults, names.vision)
 	upto := s.resolve(c, "vision_feature_layer", c.int("vision_feature_layer", -2, -maxLayers, maxLayers))
-	text := readText(c.sub("text_config"), w, "language_model.model.", "language_model.lm_head.weight")
+	text := readText(c.sub("text_config"), w, names.text, names.head)
 	n := c.int("projector_downsample", 1, 1, 8)
 	side := (s.grid() + n - 1) / n
 	columns := columnFirst(c)
-	const p = "multi_modal_projector."
+	p := names.projector
 	bias := c.bool("multimodal_projector_bias", true)
 
 	m := &Model{Text: text, Vision: &Vision{
@@ -56,6 +57,18 @@ func readLLaVA(c config, w Weights) *Model {
 			m.Output(ImageOutput, x)
 		},
 	}}
-	m.Images = single(s.side, m.Vision.Tokens, c.int("image_token_index", 32000, 0, maxVocab))
+	m.Images = single(s.side, m.Vision.Tokens, c.int("image_token_index", c.int("image_token_id", 32000, 0, maxVocab), 0, maxVocab))
 	return m
+}
+
+// partNames are the prefixes of a vision-language model's tensors.
+type partNames struct{ vision, text, head, projector string }
+
+// llavaNames tells which of its two spellings a checkpoint uses: newer
+// versions of Hugging Face's library put the parts under "model.".
+func llavaNames(w Weights) partNames {
+	if w.Has("model.language_model.embed_tokens.weight") {
+		return partNames{"model.vision_tower.vision_model.", "model.language_model.", "lm_head.weight", "model.multi_modal_projector."}
+	}
+	return partNames{"vision_tower.vision_model.", "language_model.model.", "language_model.lm_head.weight", "multi_modal_projector."}
 }

@@ -8,7 +8,7 @@ func init() { families["minicpm"] = textOnly(readMiniCPM) }
 // factors (maximal update parametrization): on the embeddings, on each
 // residual branch, and before the head.
 func readMiniCPM(c config, prefix, head string) *Decoder {
-	d := readDecoder(c, prefix, head)
+	d := readDecoder(c, llamaSizes, prefix, head)
 	d.Eps = c.float("rms_norm_eps", 1e-5, 0, 1)
 	d.EmbedScale = c.float("scale_emb", 1, 1e-6, 1e6)
 	d.ResidualScale = c.float("scale_depth", math.Sqrt(float64(d.Layers)), 1e-6, 1e6) / math.Sqrt(float64(d.Layers))

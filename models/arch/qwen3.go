@@ -5,7 +5,7 @@ func init() { families["qwen3"] = textOnly(readQwen3) }
 // readQwen3 reads a Qwen3ForCausalLM config: Llama with normed query and key
 // heads and, by default, heads of 128.
 func readQwen3(c config, prefix, head string) *Decoder {
-	d := readDecoder(c, prefix, head)
+	d := readDecoder(c, qwenSizes, prefix, head)
 	if !c.has("head_dim") {
 		d.HeadDim = 128
 	}

@@ -19,11 +19,18 @@ type siglip struct {
 	prefix                              string // of tensor names, up to "vision_model."
 }
 
-func readSiglip(c config, prefix string) *siglip {
+// Published configs leave out what equals the defaults of their class. These
+// are SiglipVisionConfig's; Idefics3's and SmolVLM's differ in three.
+var (
+	siglipDefaults   = siglip{hidden: 768, heads: 12, patch: 16}
+	idefics3Defaults = siglip{hidden: 1152, heads: 16, patch: 32}
+)
+
+func readSiglip(c config, def siglip, prefix string) *siglip {
 	s := &siglip{
-		hidden: c.int("hidden_size", 768, 1, maxWidth), intermediate: c.int("intermediate_size", 3072, 1, 1<<20),
-		layers: c.int("num_hidden_layers", 12, 1, maxLayers), heads: c.int("num_attention_heads", 12, 1, 1024),
-		side: c.int("image_size", 224, 1, 1<<14), patch: c.int("patch_size", 16, 1, 1<<10),
+		hidden: c.int("hidden_size", def.hidden, 1, maxWidth), intermediate: c.int("intermediate_size", 3072, 1, 1<<20),
+		layers: c.int("num_hidden_layers", 12, 1, maxLayers), heads: c.int("num_attention_heads", def.heads, 1, 1024),
+		side: c.int("image_size", 224, 1, 1<<14), patch: c.int("patch_size", def.patch, 1, 1<<10),
 		eps: c.float("layer_norm_eps", 1e-6, 0, 1), act: c.str("hidden_act", "gelu_pytorch_tanh"), prefix: prefix,
 	}
 	checkTower(c, s.side, s.patch, s.hidden, s.heads)
@@ -127,7 +134,7 @@ func (s *siglip) pool(m *module, x graph.ValueID, tiles dim.Dim) graph.ValueID {
 // siglipAlone is a SigLIP tower without a language model: its outputs are
 // the normed tokens and, if the checkpoint has the head, the pooled vector.
 func siglipAlone(c config, w Weights) *Model {
-	s := readSiglip(c, "vision_model.")
+	s := readSiglip(c, siglipDefaults, "vision_model.")
 	head := c.bool("vision_use_head", true) && w.Has(s.prefix+"head.probe")
 	return &Model{Vision: &Vision{
 		Side: s.side, Tokens: s.grid() * s.grid(), Width: s.hidden, MaxTiles: maxTiles,

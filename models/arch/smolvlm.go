@@ -18,7 +18,7 @@ func init() {
 // readSmolVLM reads a SmolVLM or Idefics3 config: SigLIP with its last norm,
 // pixel shuffle, one linear layer without bias.
 func readSmolVLM(c config, w Weights) *Model {
-	s := readSiglip(c.sub("vision_config"), "model.vision_model.")
+	s := readSiglip(c.sub("vision_config"), idefics3Defaults, "model.vision_model.")
 	text := readText(c.sub("text_config"), w, "model.text_model.", "lm_head.weight")
 	n := c.int("scale_factor", 2, 1, 8)
 	c.want("scale_factor", s.grid()%n == 0, n, fmt.Sprintf("the %d patches on a side must be a multiple of it", s.grid()))
