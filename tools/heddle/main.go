@@ -1,0 +1,23 @@
+package main
+
+import (
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/heddle-ml/heddle/hal"
+	"github.com/heddle-ml/heddle/tools/heddle/internal/cli"
+)
+
+func main() {
+	interrupts := make(chan os.Signal, 2)
+	signal.Notify(interrupts, os.Interrupt, syscall.SIGTERM)
+	os.Exit(cli.Main(os.Args[1:], cli.Env{
+		Registry:   hal.Default,
+		Stdin:      os.Stdin,
+		Stdout:     os.Stdout,
+		Stderr:     os.Stderr,
+		Interrupts: interrupts,
+		Kill:       os.Exit,
+	}))
+}
