@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"math"
 	"sync"
 
@@ -47,6 +48,7 @@ type Picture struct {
 	Grid   tiling.Grid
 	embeds []byte
 	tokens int
+	sum    uint64 // of embeds
 }
 
 // slots returns the two frames for runs of n tiles.
@@ -178,6 +180,14 @@ func (e *encoder) close() error {
 // Encode cuts a picture into tiles as the model's rule says and runs the
 // vision tower on them. Safe for concurrent use; pictures wait for each other.
 func (m *Model) Encode(ctx context.Context, picture img.RGB) (*Picture, error) {
+	if err := m.enter(); err != nil {
+		return nil, err
+	}
+	defer m.leave()
+	return m.encode(ctx, picture)
+}
+
+func (m *Model) encode(ctx context.Context, picture img.RGB) (*Picture, error) {
 	if m.images == nil || m.vision == nil {
 		return nil, fmt.Errorf("models: %s: a %s model takes no pictures", m.files.Name(), m.desc.Family)
 	}
@@ -193,7 +203,7 @@ func (m *Model) Encode(ctx context.Context, picture img.RGB) (*Picture, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Picture{Grid: l.Grid, embeds: embeds, tokens: int(m.images.Embeddings(l.Grid))}, nil
+	return &Picture{Grid: l.Grid, embeds: embeds, tokens: int(m.images.Embeddings(l.Grid)), sum: maphash.Bytes(seed, embeds)}, nil
 }
 
 func putFloats(dst []byte, src []float32) {

@@ -27,16 +27,18 @@ type Model struct {
 	tok      *token.Tokenizer // nil without a tokenizer.json
 	template *chat.Template   // nil without a chat template
 	// How the template takes messages; see readTemplate.
-	textInParts, markInText bool
-	images                  *arch.Images // with names resolved; nil without pictures
-	stop                    map[int32]bool
-	gen                     Generation
+	textInParts, markInText, dropsSystem bool
+	images                               *arch.Images // with names resolved; nil without pictures
+	stop                                 map[int32]bool
+	gen                                  Generation
 
 	devices  []*hal.Device
 	workload scheduler.Workload
 	pipeline *scheduler.Pipeline
 	vision   *encoder
 	unopened []scheduler.Other // devices that were asked for and could not be opened
+
+	life life
 }
 
 // Generation is what generation_config.json says about answering.
@@ -107,7 +109,12 @@ func open(ctx context.Context, d *Description, o *Options) (_ *Model, err error)
 	if o == nil {
 		o = &Options{}
 	}
+	policy := o.Policy
+	if o.Plan != nil {
+		policy = o.Plan.Policy // what the graphs were shaped by
+	}
 	m := &Model{files: d.Files, desc: d.Arch}
+	m.life.idle.L, m.life.sessions = &m.life.mu, map[*Session]bool{}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, m.Close())
@@ -119,20 +126,20 @@ func open(ctx context.Context, d *Description, o *Options) (_ *Model, err error)
 	if err := m.readTexts(); err != nil {
 		return nil, err
 	}
-	if err := m.describeGraphs(o); err != nil {
+	if err := m.describeGraphs(o, policy); err != nil {
 		return nil, err
 	}
 	plan := o.Plan
 	if plan != nil {
 		m.devices, err = plan.Open(ctx, o.registry())
 	} else {
-		m.devices, m.unopened, err = scheduler.Open(ctx, o.registry(), o.Policy)
+		m.devices, m.unopened, err = scheduler.Open(ctx, o.registry(), policy)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("models: %w", err)
 	}
 	if plan == nil {
-		if plan, err = scheduler.New(m.devices...).Plan(ctx, m.workload, o.Policy.Without(m.unopened)); err != nil {
+		if plan, err = scheduler.New(m.devices...).Plan(ctx, m.workload, policy.Without(m.unopened)); err != nil {
 			return nil, err
 		}
 	}
@@ -238,6 +245,9 @@ func (m *Model) readGeneration() error {
 	if m.gen.MaxNewTokens < 1 {
 		return fmt.Errorf("models: %s: max_new_tokens is %d; want at least 1", path, m.gen.MaxNewTokens)
 	}
+	if err := m.gen.params().Validate(); err != nil {
+		return fmt.Errorf("models: %s: %w", path, err)
+	}
 	var ids []any
 	switch v := g.EOS.(type) {
 	case nil:
@@ -271,7 +281,7 @@ const (
 )
 
 // describeGraphs builds the graphs.
-func (m *Model) describeGraphs(o *Options) error {
+func (m *Model) describeGraphs(o *Options, policy scheduler.Policy) error {
 	m.workload.Name = m.desc.Family
 	wanted := func(g string) bool { return len(o.Modules) == 0 || slices.Contains(o.Modules, g) }
 	add := func(name, group, batch string, follow map[string]int64, g *graph.Graph, err error) error {
@@ -294,8 +304,8 @@ func (m *Model) describeGraphs(o *Options) error {
 	if int64(o.Context) > m.desc.Text.MaxPositions {
 		return fmt.Errorf("models: %s: a context of %d tokens; the model was made for at most %d", m.files.Name(), o.Context, m.desc.Text.MaxPositions)
 	}
-	if o.Policy.Chunk > 0 {
-		m.text.MaxChunk = o.Policy.Chunk
+	if policy.Chunk > 0 {
+		m.text.MaxChunk = policy.Chunk
 	}
 	m.text = m.text.Defaults(m.desc.Text)
 	g, err := m.desc.Prefill(m.files, m.text)
@@ -333,9 +343,18 @@ func (m *Model) Fallbacks() []string {
 	return append(out, m.Plan().Fallbacks()...)
 }
 
-// Close releases everything. Sessions must be closed before.
+// Close waits for calls under way, closes the sessions that are still open,
+// and releases everything. Later calls fail with hal.ErrClosed; calling Close
+// again does nothing. It must not be called from a Stream function.
 func (m *Model) Close() error {
+	sessions, first := m.life.end()
+	if !first {
+		return nil
+	}
 	var errs []error
+	for _, s := range sessions {
+		errs = append(errs, s.d.close())
+	}
 	if m.vision != nil {
 		errs = append(errs, m.vision.close())
 	}

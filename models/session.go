@@ -4,14 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
+	"github.com/heddle-ml/heddle/hal"
 	"github.com/heddle-ml/heddle/models/chat"
 	"github.com/heddle-ml/heddle/models/img"
 	"github.com/heddle-ml/heddle/models/img/tiling"
 	"github.com/heddle-ml/heddle/models/sample"
-	"github.com/heddle-ml/heddle/models/token"
 )
 
 // Session is a conversation: its messages, pictures and KV cache. One
@@ -21,23 +22,35 @@ type Session struct {
 	d        *decoder
 	messages []chat.Message
 	pictures []*Picture
-	// cached are the tokens whose keys and values are in the cache, in order.
+	// cached are the tokens whose keys and values are in the cache, in order;
+	// shown says what each stands for: image tokens all have the same id.
 	cached []int32
+	shown  []source
+	closed bool // guarded by m.life
 }
 
 // NewSession starts an empty conversation, with a KV cache of its own.
 func (m *Model) NewSession(ctx context.Context) (*Session, error) {
+	if err := m.enter(); err != nil {
+		return nil, err
+	}
+	defer m.leave()
 	d, err := newDecoder(ctx, m)
 	if err != nil {
 		return nil, err
 	}
-	return &Session{m: m, d: d}, nil
+	s := &Session{m: m, d: d}
+	m.life.add(s)
+	return s, nil
 }
 
 // Turn is what a user says.
 type Turn struct {
 	Text   string
 	Images []img.RGB
+	// Pictures are shown after Images. They are encoded already, by the same
+	// model's Encode: while the user types, or once for many conversations.
+	Pictures []*Picture
 	// System, if not empty, starts the conversation with a system message.
 	// Only the first turn may have one.
 	System string
@@ -77,6 +90,10 @@ const (
 // or ctx ends, the conversation is as it was before the turn, and the session
 // can go on.
 func (s *Session) Ask(ctx context.Context, t Turn) (*Answer, error) {
+	if err := s.enter(); err != nil {
+		return nil, err
+	}
+	defer s.m.leave()
 	messages, pictures := len(s.messages), len(s.pictures)
 	a, err := s.ask(ctx, t)
 	if err != nil {
@@ -87,12 +104,6 @@ func (s *Session) Ask(ctx context.Context, t Turn) (*Answer, error) {
 }
 
 func (s *Session) ask(ctx context.Context, t Turn) (*Answer, error) {
-	if s.m.tok == nil {
-		return nil, fmt.Errorf("models: %s has no tokenizer.json, so it takes no text", s.m.files.Name())
-	}
-	if strings.TrimSpace(t.Text) == "" {
-		return nil, errors.New("models: the prompt is empty: say something")
-	}
 	params := s.m.gen.params()
 	if t.Sampling != nil {
 		params = *t.Sampling
@@ -106,41 +117,28 @@ func (s *Session) ask(ctx context.Context, t Turn) (*Answer, error) {
 		limit = s.m.gen.MaxNewTokens
 	}
 	if limit < 0 {
-		return nil, fmt.Errorf("models: max tokens is %d; want a positive number", t.MaxTokens)
+		return nil, fmt.Errorf("models: max tokens is %d; want a positive number, or 0 for the model's own bound", t.MaxTokens)
 	}
 
 	a := &Answer{}
 	start := time.Now()
-	for _, p := range t.Images {
-		e, err := s.m.Encode(ctx, p)
-		if err != nil {
-			return nil, err
-		}
-		s.pictures = append(s.pictures, e)
-		a.Grids = append(a.Grids, e.Grid)
+	if err := s.listen(ctx, t, a); err != nil {
+		return nil, err
 	}
 	a.Encode = time.Since(start)
-
-	if t.System != "" {
-		if len(s.messages) > 0 {
-			return nil, errors.New("models: a system message can only start a conversation")
-		}
-		s.messages = append(s.messages, s.m.message("system", t.System, 0))
-	}
-	s.messages = append(s.messages, s.m.message("user", t.Text, len(t.Images)))
-	ids, embeds, err := s.prompt(ctx)
+	p, err := s.prompt(ctx)
 	if err != nil {
 		return nil, err
 	}
-	a.PromptTokens = len(ids)
-	for i := range ids {
-		if embeds(i) != nil {
+	a.PromptTokens = len(p.ids)
+	for i := range p.ids {
+		if p.embed(i) != nil {
 			a.ImageTokens++
 		}
 	}
 
 	start = time.Now()
-	logits, err := s.feed(ctx, ids, embeds, a)
+	logits, err := s.feed(ctx, p, a)
 	if err != nil {
 		return nil, err
 	}
@@ -154,86 +152,75 @@ func (s *Session) ask(ctx context.Context, t Turn) (*Answer, error) {
 	return a, nil
 }
 
-// prompt renders the conversation to tokens, and returns with them a function
-// that gives the image embedding of each token that stands for one.
-func (s *Session) prompt(ctx context.Context) ([]int32, func(i int) []byte, error) {
-	text, err := s.m.render(ctx, s.messages, true)
-	if err != nil {
-		return nil, nil, err
+// listen encodes the pictures of a turn and adds what it says to the
+// conversation.
+func (s *Session) listen(ctx context.Context, t Turn, a *Answer) error {
+	if s.m.tok == nil {
+		return fmt.Errorf("models: %s has no tokenizer.json, so it takes no text", s.m.files.Name())
 	}
-	return s.m.embedPictures(text, s.pictures)
-}
-
-// embedPictures replaces the markers in a rendered conversation by what
-// stands for its pictures and turns it into tokens.
-func (m *Model) embedPictures(text string, pictures []*Picture) ([]int32, func(i int) []byte, error) {
-	none := func(int) []byte { return nil }
-	want := 0
-	if m.images != nil {
-		if n := strings.Count(text, m.images.Marker); n != len(pictures) {
-			return nil, nil, fmt.Errorf("models: the conversation holds %d pictures, but its text has %q %d times: do not write the marker yourself", len(pictures), m.images.Marker, n)
+	if strings.TrimSpace(t.Text) == "" {
+		return errors.New("models: the prompt is empty: say something")
+	}
+	if t.System != "" {
+		if len(s.messages) > 0 {
+			return errors.New("models: a system message can only start a conversation")
 		}
-		var b strings.Builder
-		for _, p := range pictures {
-			before, after, _ := strings.Cut(text, m.images.Marker)
-			b.WriteString(before)
-			b.WriteString(m.images.Expand(p.Grid, func(id int64) string {
-				s, _ := m.tok.Piece(int32(id))
-				return s
-			}))
-			text = after
-			want += p.tokens
+		if s.m.dropsSystem {
+			return fmt.Errorf("models: %s: the chat template has no place for a system message: say it in the first turn", s.m.files.Name())
 		}
-		text = b.String() + text
+		s.messages = append(s.messages, s.m.message("system", t.System, 0))
 	}
-	ids, err := m.tok.Encode(text, token.EncodeOptions{ParseSpecial: true, AddSpecial: m.template == nil})
-	if err != nil {
-		return nil, nil, fmt.Errorf("models: %w", err)
-	}
-	if m.images == nil {
-		return ids, none, nil
-	}
-	row := make([]int32, len(ids)) // place among the embeddings, -1 for text
-	n := int32(0)
-	for i, id := range ids {
-		row[i] = -1
-		if int64(id) == m.images.Token {
-			row[i] = n
-			n++
+	for _, p := range t.Images {
+		e, err := s.m.encode(ctx, p)
+		if err != nil {
+			return err
 		}
+		s.pictures = append(s.pictures, e)
+		a.Grids = append(a.Grids, e.Grid)
 	}
-	if int(n) != want {
-		return nil, nil, fmt.Errorf("models: the prompt has %d places for image embeddings, the pictures have %d: do not write %q yourself", n, want, m.images.TokenText)
+	for _, p := range t.Pictures {
+		if s.m.images == nil || p == nil || len(p.embeds) != 4*p.tokens*int(s.m.desc.Vision.Width) {
+			return errors.New("models: a picture of the turn was not encoded by this model")
+		}
+		s.pictures = append(s.pictures, p)
+		a.Grids = append(a.Grids, p.Grid)
 	}
-	size := 4 * int(m.desc.Vision.Width)
-	return ids, func(i int) []byte {
-		r := int(row[i])
-		if r < 0 {
-			return nil
-		}
-		for _, p := range pictures {
-			if r < p.tokens {
-				return p.embeds[r*size : (r+1)*size]
-			}
-			r -= p.tokens
-		}
-		return nil
-	}, nil
+	s.messages = append(s.messages, s.m.message("user", t.Text, len(t.Images)+len(t.Pictures)))
+	return nil
 }
 
 // feed brings the cache to the given tokens, keeping what it shares with
 // them, and returns the logits behind the last.
-func (s *Session) feed(ctx context.Context, ids []int32, embeds func(i int) []byte, a *Answer) ([]float32, error) {
+func (s *Session) feed(ctx context.Context, p *prompt, a *Answer) ([]float32, error) {
 	keep := 0
-	for keep < len(ids)-1 && keep < len(s.cached) && s.cached[keep] == ids[keep] {
+	for keep < len(p.ids)-1 && keep < len(s.cached) && s.cached[keep] == p.ids[keep] && s.shown[keep] == p.source(keep) {
 		keep++
 	}
-	s.d.rewind(keep)
-	s.cached = s.cached[:keep]
+	s.rewind(keep)
 	a.CachedTokens = keep
-	logits, err := s.d.prefill(ctx, ids[keep:], func(i int) []byte { return embeds(keep + i) })
-	s.cached = append(s.cached, ids[keep:s.d.pos]...)
+	logits, err := s.d.prefill(ctx, p.ids[keep:], func(i int) []byte { return p.embed(keep + i) })
+	for i := keep; i < s.d.pos; i++ { // also after an error: some chunks may be in
+		s.cached = append(s.cached, p.ids[i])
+		s.shown = append(s.shown, p.source(i))
+	}
 	return logits, err
+}
+
+// step adds a token of an answer to the cache.
+func (s *Session) step(ctx context.Context, id int32) ([]float32, error) {
+	logits, err := s.d.step(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	s.cached = append(s.cached, id)
+	s.shown = append(s.shown, source{})
+	return logits, nil
+}
+
+// rewind forgets all but the first n cached tokens.
+func (s *Session) rewind(n int) {
+	s.d.rewind(n)
+	s.cached, s.shown = s.cached[:n], s.shown[:n]
 }
 
 // generate samples tokens until the model stops, the limit is reached or the
@@ -268,10 +255,9 @@ func (s *Session) generate(ctx context.Context, logits []float32, sampler *sampl
 		if len(a.Tokens) >= limit || s.d.pos >= s.m.Context() {
 			break
 		}
-		if logits, err = s.d.step(ctx, id); err != nil {
+		if logits, err = s.step(ctx, id); err != nil {
 			return err
 		}
-		s.cached = append(s.cached, id)
 	}
 	if err := emit(out.Flush()); err != nil {
 		return err
@@ -285,66 +271,85 @@ func (s *Session) generate(ctx context.Context, logits []float32, sampler *sampl
 // after each prediction. The conversation is as before afterwards. The token that ends an
 // answer counts where the chat template writes it.
 func (s *Session) Score(ctx context.Context, t Turn, answer string) (nats float64, n int, err error) {
+	if err := s.enter(); err != nil {
+		return 0, 0, err
+	}
+	defer s.m.leave()
 	messages, pictures := len(s.messages), len(s.pictures)
 	defer func() { s.messages, s.pictures = s.messages[:messages], s.pictures[:pictures] }()
-	for _, p := range t.Images {
-		e, err := s.m.Encode(ctx, p)
-		if err != nil {
-			return 0, 0, err
-		}
-		s.pictures = append(s.pictures, e)
+	if err := s.listen(ctx, t, &Answer{}); err != nil {
+		return 0, 0, err
 	}
-	s.messages = append(s.messages, s.m.message("user", t.Text, len(t.Images)))
-	ids, embeds, err := s.prompt(ctx)
+	p, want, err := s.expected(ctx, answer)
 	if err != nil {
 		return 0, 0, err
 	}
-	s.messages = append(s.messages, s.m.message("assistant", answer, 0))
-	text, err := s.m.render(ctx, s.messages, false)
-	if err != nil {
-		return 0, 0, err
-	}
-	all, _, err := s.m.embedPictures(text, s.pictures)
-	if err != nil {
-		return 0, 0, err
-	}
-	if len(all) <= len(ids) {
-		return 0, 0, errors.New("models: the chat template writes no answer behind the prompt")
-	}
-	for i, id := range ids {
-		if all[i] != id {
-			return 0, 0, errors.New("models: the chat template writes a finished answer otherwise than it begins one")
-		}
-	}
-	if err := s.d.check(nil); err != nil {
-		return 0, 0, err
-	}
-	logits, err := s.feed(ctx, ids, embeds, &Answer{})
+	logits, err := s.feed(ctx, p, &Answer{})
 	if err != nil {
 		return 0, 0, err
 	}
 	sum := 0.0
-	want := all[len(ids):]
 	for i, id := range want {
+		if id < 0 || int(id) >= len(logits) {
+			return 0, 0, fmt.Errorf("models: token %d of the expected answer is not in the vocabulary of %d", id, len(logits))
+		}
 		sum += crossEntropy(logits, int(id))
 		if s.m.stop[id] || i == len(want)-1 {
 			n = i + 1
 			break
 		}
-		if logits, err = s.d.step(ctx, id); err != nil {
+		if logits, err = s.step(ctx, id); err != nil {
 			return 0, 0, err
 		}
-		s.cached = append(s.cached, id)
 	}
 	return sum / float64(n), n, nil
 }
 
-// Reset forgets the conversation but keeps the cache's memory.
-func (s *Session) Reset() {
-	s.messages, s.pictures = nil, nil
-	s.cached = s.cached[:0]
-	s.d.rewind(0)
+// expected returns the prompt of the conversation so far and the tokens of an
+// answer to it.
+func (s *Session) expected(ctx context.Context, answer string) (*prompt, []int32, error) {
+	p, err := s.prompt(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	text, err := s.m.render(ctx, append(slices.Clip(s.messages), s.m.message("assistant", answer, 0)), false)
+	if err != nil {
+		return nil, nil, err
+	}
+	all, err := s.m.embedPictures(text, s.pictures)
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(all.ids) <= len(p.ids) {
+		return nil, nil, fmt.Errorf("models: %s: the chat template writes no answer behind the prompt", s.m.files.Name())
+	}
+	if !slices.Equal(all.ids[:len(p.ids)], p.ids) {
+		return nil, nil, fmt.Errorf("models: %s: the chat template writes a finished answer otherwise than it begins one", s.m.files.Name())
+	}
+	return p, all.ids[len(p.ids):], nil
 }
 
-// Close frees the cache.
-func (s *Session) Close() error { return s.d.close() }
+// Reset forgets the conversation but keeps the cache's memory, and what of it
+// the next conversation begins with.
+func (s *Session) Reset() { s.messages, s.pictures = nil, nil }
+
+// enter begins a use of the session; m.leave ends it.
+func (s *Session) enter() error {
+	if err := s.m.enter(); err != nil {
+		return err
+	}
+	if s.m.life.isClosed(s) {
+		s.m.leave()
+		return fmt.Errorf("models: the session was closed: %w", hal.ErrClosed)
+	}
+	return nil
+}
+
+// Close frees the cache. Calling it again, or after the model was closed,
+// does nothing.
+func (s *Session) Close() error {
+	if !s.m.life.remove(s) {
+		return nil
+	}
+	return s.d.close()
+}

@@ -48,15 +48,20 @@ func (m *Model) readTemplate() error {
 	}
 	m.template = t
 	const probe = "heddle probes the template"
-	shows := func(msg chat.Message, want string) bool {
-		out, err := t.Render(context.Background(), chat.Vars{Messages: []chat.Message{msg}, AddGenerationPrompt: true})
+	render := func(msgs ...chat.Message) (string, error) {
+		return t.Render(context.Background(), chat.Vars{Messages: msgs, AddGenerationPrompt: true})
+	}
+	shows := func(want string, msgs ...chat.Message) bool {
+		out, err := render(msgs...)
 		return err == nil && strings.Contains(out, probe) && strings.Contains(out, want)
 	}
-	m.textInParts = !shows(chat.Message{Role: "user", Text: probe}, "")
+	m.textInParts = !shows("", chat.Message{Role: "user", Text: probe})
 	if m.images != nil {
 		msg := chat.Message{Role: "user", Parts: []chat.Part{chat.ImagePart(), chat.TextPart(probe)}}
-		m.markInText = !shows(msg, m.images.Marker)
+		m.markInText = !shows(m.images.Marker, msg)
 	}
+	out, err := render(m.message("system", probe, 0), m.message("user", "?", 0))
+	m.dropsSystem = err == nil && !strings.Contains(out, probe) // an error says more when it is met
 	return nil
 }
 
