@@ -66,21 +66,31 @@ func caps() *driver.Caps {
 
 type device struct {
 	caps *driver.Caps
-	open atomic.Int64 // objects not closed yet
+	open atomic.Int64 // executables not closed yet
 }
 
 func (d *device) Caps() *driver.Caps { return d.caps }
 
+// Supports answers from the capabilities, so that both always agree.
 func (d *device) Supports(g *graph.Graph) []driver.Verdict {
 	out := make([]driver.Verdict, len(g.Nodes))
 	for i := range g.Nodes {
-		if _, ok := d.caps.Op(g.Nodes[i].Op); ok {
-			out[i].OK = true
-		} else {
-			out[i] = driver.Verdict{Code: driver.ReasonOperator, Text: "operator " + g.Nodes[i].Op.String() + " is unknown"}
-		}
+		out[i] = d.supports(g, &g.Nodes[i])
 	}
 	return out
+}
+
+func (d *device) supports(g *graph.Graph, n *graph.Node) driver.Verdict {
+	op, ok := d.caps.Op(n.Op)
+	if !ok {
+		return driver.Verdict{Code: driver.ReasonOperator, Text: "operator " + n.Op.String() + " is not implemented"}
+	}
+	if len(n.In) > 0 && n.In[0] != graph.NoValue {
+		if e := g.Value(n.In[0]).Type.Elem; !op.Elem(e) {
+			return driver.Verdict{Code: driver.ReasonType, Text: n.Op.String() + " is not implemented for " + e.String()}
+		}
+	}
+	return driver.Verdict{OK: true}
 }
 
 func (d *device) Alloc(_ context.Context, s driver.MemSpec) (driver.Memory, error) {
@@ -89,29 +99,32 @@ func (d *device) Alloc(_ context.Context, s driver.MemSpec) (driver.Memory, erro
 
 func (d *device) Compile(_ context.Context, g *graph.Graph, _ driver.CompileOptions) (driver.Executable, error) {
 	d.open.Add(1)
-	return &executable{dev: d, bindings: driver.BindingsOf(g, driver.PlaneAlign), symbols: g.Symbols}, nil
+	return &executable{dev: d, g: g, bindings: driver.BindingsOf(g, driver.PlaneAlign)}, nil
 }
 
 func (d *device) NewQueue(driver.QueueOptions) (driver.Queue, error) {
 	return driver.NewHostQueue(run), nil
 }
 
-// Close reports executables that were left open: a skeleton should be strict.
+// Close reports executables that were left open: a vendor's device would
+// often hang or crash.
 func (d *device) Close() error {
 	if n := d.open.Load(); n > 0 {
-		return fmt.Errorf("%d executables are still open", n)
+		return fmt.Errorf("%d executables are still open: close them before the device", n)
 	}
 	return nil
 }
 
+// executable is a compiled graph. A real one holds the vendor's network; this
+// one keeps the graph.
 type executable struct {
 	dev      *device
+	g        *graph.Graph
 	bindings []driver.Binding
-	symbols  []dim.Symbol
 }
 
 func (e *executable) Bindings() []driver.Binding  { return e.bindings }
-func (e *executable) Symbols() []dim.Symbol       { return e.symbols }
+func (e *executable) Symbols() []dim.Symbol       { return e.g.Symbols }
 func (e *executable) Footprint() driver.Footprint { return driver.Footprint{} }
 func (e *executable) Close() error {
 	e.dev.open.Add(-1)

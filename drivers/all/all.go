@@ -1,0 +1,6 @@
+package all
+
+import (
+	_ "github.com/heddle-ml/heddle/drivers/null"
+	_ "github.com/heddle-ml/heddle/drivers/static"
+)

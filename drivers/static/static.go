@@ -1,0 +1,5 @@
+package static
+
+import (
+	_ "github.com/heddle-ml/heddle/drivers/cpu"
+)
