@@ -66,12 +66,13 @@ func sideOf(t *tensor, heads int) side {
 
 // geometry is what both ways of computing attention need to know.
 type geometry struct {
-	batch          int
-	q, k, v, out   side
-	past           int
-	scale, softcap float32
-	causal         bool
-	mask, length   *tensor
+	batch        int
+	q, k, v, out side
+	past         int
+	scale        float64
+	softcap      float32
+	causal       bool
+	mask, length *tensor
 }
 
 func (b *build) geometry(c *call) (*geometry, error) {
@@ -79,8 +80,8 @@ func (b *build) geometry(c *call) (*geometry, error) {
 	qh, kh := int(c.Attrs.Int("q_num_heads", 0)), int(c.Attrs.Int("kv_num_heads", 0))
 	g := &geometry{batch: q.shape[0], q: sideOf(q, qh), k: sideOf(k, kh), v: sideOf(v, kh), out: sideOf(c.out[0], qh),
 		causal: c.Attrs.Int("is_causal", 0) != 0, softcap: c.Attrs.Float("softcap", 0), mask: c.input(3), length: c.input(6)}
-	if g.scale = c.Attrs.Float("scale", 0); !c.Attrs.Has("scale") {
-		g.scale = float32(1 / math.Sqrt(float64(g.q.d)))
+	if g.scale = float64(c.Attrs.Float("scale", 0)); !c.Attrs.Has("scale") {
+		g.scale = 1 / math.Sqrt(float64(g.q.d))
 	}
 	if pk, pv := c.input(4), c.input(5); pk != nil && pv != nil {
 		g.past = pk.shape[2]
@@ -139,9 +140,8 @@ func (b *build) fusedAttention(g *geometry) error {
 			return err
 		}
 		ms = maskStrides(mask.shape)
-		if ms[3] == 0 || mask.shape[mask.rank()-1] < g.k.seq {
-			// One value for all keys, or a mask that ends before them: spell it
-			// out; what is missing hides its keys.
+		if mask.shape[mask.rank()-1] < g.k.seq {
+			// What the mask lacks hides its keys.
 			mask = b.fullMask(mask, ms, g)
 			ms = maskStrides(mask.shape)
 		}
@@ -149,7 +149,7 @@ func (b *build) fusedAttention(g *geometry) error {
 	r := attn.New(b.x.dev.table, b.x.dev.pool)
 	a := &attn.Args{Heads: g.q.heads, KVHeads: g.k.heads, Tq: g.q.seq, Tk: g.k.seq, D: g.q.d, Dv: g.v.d,
 		QRow: g.q.ss, QHead: g.q.hs, KRow: g.k.ss, KHead: g.k.hs, VRow: g.v.ss, VHead: g.v.hs, ORow: g.out.ss, OHead: g.out.hs,
-		Scale: g.scale, Causal: g.causal, Softcap: g.softcap, MaskRow: ms[2], MaskHead: ms[1]}
+		Scale: float32(g.scale), Causal: g.causal, Softcap: g.softcap, MaskRow: ms[2], MaskHead: ms[1]}
 	scratch := b.temp(enc.F32, r.Scratch(a))
 	q, k, v, out := g.q.t, g.k.t, g.v.t, g.out.t
 	b.step(func() error {
@@ -233,7 +233,7 @@ func (b *build) fullMask(m *tensor, st [4]int, g *geometry) *tensor {
 				for r := range rows {
 					for k := range g.k.seq {
 						dst[at] = minusInf
-						if k < cols || cols == 1 {
+						if k < cols {
 							dst[at] = src[i*st[0]+h*st[1]+r*st[2]+k*st[3]]
 						}
 						at++

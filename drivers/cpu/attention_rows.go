@@ -25,7 +25,7 @@ func rowAttention[T vec.Float](b *build, c *call, g *geometry) error {
 	mask, ms, columns := g.mask, [4]int{}, keys
 	if mask != nil {
 		ms = maskStrides(mask.shape)
-		if mask.rank() > 0 && mask.shape[mask.rank()-1] != 1 {
+		if mask.rank() > 0 { // what a short mask lacks is hidden
 			columns = mask.shape[mask.rank()-1]
 		}
 	}
@@ -63,7 +63,7 @@ func rowAttention[T vec.Float](b *build, c *call, g *geometry) error {
 				for d, x := range of[T](g.k.t)[i*g.k.batchStep+kv*g.k.hs+j*g.k.ss:][:g.k.d] {
 					s += float64(q[d]) * float64(x)
 				}
-				raw[j] = s * float64(g.scale)
+				raw[j] = s * g.scale
 				capped[j] = raw[j]
 				if g.softcap > 0 {
 					capped[j] = float64(g.softcap) * math.Tanh(raw[j]/float64(g.softcap))

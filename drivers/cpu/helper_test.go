@@ -7,12 +7,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/heddle-ml/heddle/graph"
-	"github.com/heddle-ml/heddle/graph/dim"
-	"github.com/heddle-ml/heddle/graph/enc"
 	"github.com/heddle-ml/heddle/hal"
 	"github.com/heddle-ml/heddle/hal/driver"
-	"github.com/heddle-ml/heddle/ops"
-	"github.com/heddle-ml/heddle/ops/oracle"
 )
 
 // open opens the CPU by a name such as "cpu?tier=generic".
@@ -30,12 +26,12 @@ type runner struct {
 	x    *hal.Executable
 	q    *hal.Queue
 	line *hal.Timeline
-	at   uint64
+	tick uint64
 	bufs []*hal.Buffer
 	args []hal.Region
 }
 
-// compile prepares a graph, with buffers for all symbols at their upper
+// prepare compiles a graph, with buffers for all symbols at their upper
 // bounds.
 func prepare(t testing.TB, d *hal.Device, g *graph.Graph, data graph.Data) *runner {
 	t.Helper()
@@ -81,7 +77,7 @@ func (r *runner) run(dims ...int64) error {
 	if err := r.submit(dims); err != nil {
 		return err
 	}
-	return r.line.Wait(context.Background(), r.at)
+	return r.line.Wait(context.Background(), r.tick)
 }
 
 func (r *runner) submit(dims []int64) error {
@@ -92,32 +88,12 @@ func (r *runner) submit(dims []int64) error {
 		}
 		r.args[i] = r.bufs[i].At(0, n)
 	}
-	r.at++
+	r.tick++
 	return r.q.Submit(context.Background(), &hal.Batch{
 		Cmds:   []hal.Cmd{{Op: hal.Run, Exec: r.x, Args: r.args, Dims: dims}},
-		Signal: []hal.Point{{T: r.line, V: r.at}},
+		Signal: []hal.Point{{T: r.line, V: r.tick}},
 	})
 }
-
-// get returns an output, or a plain state, of the last run.
-func (r *runner) get(role driver.Role, name string) *graph.Tensor {
-	r.t.Helper()
-	i := r.x.Index(role, name)
-	require.GreaterOrEqual(r.t, i, 0, "%s %s", role, name)
-	b, ok := r.bufs[i].Bytes()
-	require.True(r.t, ok)
-	dims := make(dim.Binding)
-	for k, s := range r.x.Symbols() {
-		dims[s.Name] = r.dims()[k]
-	}
-	typ := r.x.Bindings()[i].Type
-	shape, err := typ.Shape.Eval(dims)
-	require.NoError(r.t, err)
-	return &graph.Tensor{Elem: typ.Elem, Shape: shape, Data: b[:r.args[i].Size]}
-}
-
-// dims is replaced by tests that run at other values than the upper bounds.
-func (r *runner) dims() []int64 { return r.x.MaxDims() }
 
 // evaluate runs a graph without symbols on a device.
 func evaluate(t testing.TB, d *hal.Device, g *graph.Graph, in map[string]*graph.Tensor) (map[string]*graph.Tensor, error) {
@@ -131,32 +107,7 @@ func evaluate(t testing.TB, d *hal.Device, g *graph.Graph, in map[string]*graph.
 	}
 	out := map[string]*graph.Tensor{}
 	for _, p := range g.Outputs {
-		out[p.Name] = r.get(driver.RoleOutput, p.Name)
+		out[p.Name] = r.at(driver.RoleOutput, p.Name, nil)
 	}
 	return out, nil
 }
-
-// reference evaluates a graph with the oracle.
-func reference(t testing.TB, g *graph.Graph, in map[string]*graph.Tensor) map[string]*graph.Tensor {
-	t.Helper()
-	args := map[string]*oracle.Tensor{}
-	for name, v := range in {
-		x, err := oracle.FromConst(v)
-		require.NoError(t, err)
-		args[name] = x
-	}
-	res, err := oracle.Eval(context.Background(), g, oracle.Options{Inputs: args, Round: true})
-	require.NoError(t, err)
-	out := map[string]*graph.Tensor{}
-	for name, v := range res.Outputs {
-		c, err := v.Const()
-		require.NoError(t, err)
-		out[name] = c
-	}
-	return out
-}
-
-var (
-	_ = ops.Standard
-	_ = enc.F32
-)

@@ -13,6 +13,13 @@ import (
 func init() {
 	register("LayerNormalization", lowering{lower: widened(layerNorm), elems: ops.Floats})
 	register("RMSNormalization", lowering{lower: widened(rmsNorm), elems: ops.Floats})
+	register("GroupNormalization", lowering{lower: widened(func(b *build, c *call) error {
+		return b.groupNorm(c, int(c.Attrs.Int("num_groups", 1)))
+	}), elems: ops.Floats})
+	register("InstanceNormalization", lowering{lower: widened(func(b *build, c *call) error {
+		return b.groupNorm(c, c.in[0].shape[1])
+	}), elems: ops.Floats})
+	register("LogSoftmax", lowering{lower: widened(logSoftmax), elems: ops.Floats})
 	register("Softmax", lowering{lower: widened(softmax), elems: ops.Floats})
 	register("RotaryEmbedding", lowering{lower: widened(rotary), elems: ops.Types(enc.F32, enc.F16, enc.BF16)})
 }
@@ -131,7 +138,10 @@ func layerNorm64(dst, src, gamma, beta []float64, eps float64) (mean, inv float6
 	}
 	inv = 1 / math.Sqrt(variance/float64(len(src))+eps)
 	for i, v := range src {
-		y := (v - mean) * inv * gamma[i]
+		y := (v - mean) * inv
+		if gamma != nil {
+			y *= gamma[i]
+		}
 		if beta != nil {
 			y += beta[i]
 		}
@@ -201,6 +211,72 @@ func softmax(b *build, c *call) error {
 				norm.SoftmaxStrided(of[float64](out)[at:], n, inner, false)
 			} else {
 				norm.SoftmaxStrided(of[float32](out)[at:], n, inner, false)
+			}
+		}
+	})
+	return nil
+}
+
+// logSoftmax is x - ln(sum of e^x) along an axis.
+func logSoftmax(b *build, c *call) error {
+	x, out := c.in[0], c.out[0]
+	axis := axisOf(c, -1, x.rank())
+	n, inner := x.shape[axis], prod(x.shape[axis+1:])
+	table := b.x.dev.table
+	b.each(x.n/n, grain/n/4, func(lo, hi int) {
+		for r := lo; r < hi; r++ {
+			switch at := r/inner*n*inner + r%inner; {
+			case x.elem == enc.F64:
+				logSoftmaxOf(of[float64](out)[at:], of[float64](x)[at:], n, inner)
+			case inner == 1:
+				norm.LogSoftmax(table, of[float32](out)[at:at+n], of[float32](x)[at:at+n])
+			default:
+				logSoftmaxOf(of[float32](out)[at:], of[float32](x)[at:], n, inner)
+			}
+		}
+	})
+	return nil
+}
+
+func logSoftmaxOf[T float32 | float64](dst, src []T, n, step int) {
+	top := math.Inf(-1)
+	for i := range n {
+		top = max(top, float64(src[i*step]))
+	}
+	sum := 0.0
+	for i := range n {
+		sum += math.Exp(float64(src[i*step]) - top)
+	}
+	sum = math.Log(sum)
+	for i := range n {
+		dst[i*step] = T(float64(src[i*step]) - top - sum)
+	}
+}
+
+// groupNorm normalises each group of channels of each batch element, then
+// scales and shifts each channel.
+func (b *build) groupNorm(c *call, groups int) error {
+	x, scale, bias, out := c.in[0], c.in[1], c.in[2], c.out[0]
+	channels, inner := x.shape[1], prod(x.shape[2:])
+	per := channels / groups // channels in a group
+	width := per * inner
+	eps := c.Attrs.Float("epsilon", 1e-5)
+	table := b.x.dev.table
+	b.each(x.shape[0]*groups, grain/max(1, width), func(lo, hi int) {
+		for r := lo; r < hi; r++ {
+			from := r % groups * per // the first channel
+			if x.elem == enc.F64 {
+				dst, g, h := of[float64](out)[r*width:][:width], of[float64](scale)[from:][:per], of[float64](bias)[from:][:per]
+				layerNorm64(dst, of[float64](x)[r*width:][:width], nil, nil, float64(eps))
+				for i := range dst {
+					dst[i] = dst[i]*g[i/inner] + h[i/inner]
+				}
+				continue
+			}
+			dst, g, h := of[float32](out)[r*width:][:width], of[float32](scale)[from:][:per], of[float32](bias)[from:][:per]
+			norm.LayerNorm(table, dst, of[float32](x)[r*width:][:width], nil, nil, eps)
+			for i := range dst {
+				dst[i] = dst[i]*g[i/inner] + h[i/inner]
 			}
 		}
 	})

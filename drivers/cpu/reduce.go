@@ -92,10 +92,13 @@ func sumAbs[T vec.Number](dst, src []T, outer, n, inner int) {
 			f := 0.0
 			for k := range n {
 				x := src[(o*n+k)*inner+i]
+				if x < 0 {
+					x = -x
+				}
 				if float {
-					f += math.Abs(float64(x))
+					f += float64(x)
 				} else {
-					s += max(x, -x)
+					s += x
 				}
 			}
 			if float {
