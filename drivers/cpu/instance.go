@@ -120,27 +120,36 @@ func (c *call) input(i int) *tensor {
 }
 
 func newInstance(x *executable, dims []int64) (*instance, error) {
+	_, in, err := lowerAll(x, dims)
+	return in, err
+}
+
+// lowerAll also returns what the instance was built with.
+func lowerAll(x *executable, dims []int64) (*build, *instance, error) {
 	b := &build{x: x, g: x.g, at: dim.Binding{}, tensors: make([]*tensor, len(x.g.Values)), mem: &memoryMap{args: make([][]byte, len(x.bindings))}, limit: x.dev.limit()}
 	for i, s := range x.symbols {
 		b.at[s.Name] = dims[i]
 	}
 	if err := b.leaves(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	ends := b.outputs()
 	for id := range b.g.Nodes {
 		b.node = graph.NodeID(id)
 		n := &b.g.Nodes[id]
 		if err := b.lower(n, ends); err != nil {
-			return nil, nodeError(x.label, n, err)
+			return nil, nil, nodeError(x.label, n, err)
 		}
 	}
 	if err := b.finish(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	in := &instance{dims: slices.Clone(dims), steps: b.steps, run: b.mem}
 	in.arena = plan(b.blocks)
-	return in, nil
+	if int64(in.arena) > b.limit {
+		return nil, nil, fmt.Errorf("%s: working memory of %d bytes; the machine has %d: %w", x.label, in.arena, b.limit, driver.ErrOutOfMemory)
+	}
+	return b, in, nil
 }
 
 // newTensor makes a tensor of a value's type, not yet placed.
@@ -150,12 +159,12 @@ func (b *build) newTensor(t graph.Type) (*tensor, error) {
 		return nil, err
 	}
 	n, err := dim.Count(shape)
-	if err != nil {
-		return nil, err
+	var l enc.Layout
+	if err == nil {
+		l, err = t.Enc.Layout(t.Elem, shape)
 	}
-	l, err := t.Enc.Layout(t.Elem, shape)
-	if err != nil {
-		return nil, err
+	if err != nil { // the verifier has seen the type, so it is the size
+		return nil, fmt.Errorf("%w: %w", err, driver.ErrOutOfMemory)
 	}
 	x := &tensor{elem: t.Elem, enc: t.Enc, n: int(n), state: -1, mem: b.mem, shape: make([]int, len(shape))}
 	x.scaleAt, x.zeroAt, x.size = planes(l)
