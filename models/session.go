@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/heddle-ml/heddle/hal"
 	"github.com/heddle-ml/heddle/models/chat"
@@ -160,6 +161,9 @@ func (s *Session) listen(ctx context.Context, t Turn, a *Answer) error {
 	}
 	if strings.TrimSpace(t.Text) == "" {
 		return errors.New("models: the prompt is empty: say something")
+	}
+	if !utf8.ValidString(t.Text) || !utf8.ValidString(t.System) {
+		return errors.New("models: the prompt is not valid UTF-8: convert it")
 	}
 	if t.System != "" {
 		if len(s.messages) > 0 {
