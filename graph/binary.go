@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/heddle-ml/heddle/graph/dim"
 )
@@ -94,10 +95,12 @@ var recordSize = [numSections]int{1, 8, 4, 4, 8, 16, 32, 24, 64, 88, 56, 32, 40,
 
 // Marshal returns the binary form of g, which Unmarshal reads back to an
 // equal graph. It is deterministic. A graph that Verify refuses may have none.
+// It only reads g: several goroutines may marshal graphs that share slices.
 func Marshal(g *Graph) ([]byte, error) {
 	c := codec{offsets: map[string]uint32{}}
 	head := section{}
-	c.graph(rec{&c, &head}, g)
+	shallow := *g // records are written back; see records
+	c.graph(rec{&c, &head}, &shallow)
 	if c.err != nil {
 		return nil, &Error{Graph: g.Name, Err: c.err}
 	}
@@ -360,8 +363,13 @@ func records[T any](c *codec, id sectionID, xs []T, count int, f func(rec, *T)) 
 		if count > 0 {
 			xs = make([]T, count)
 		}
-	} else if len(c.sec[id].b)/recordSize[id]+len(xs) > math.MaxInt32 {
-		c.fail("section %d has more than 2^31 records", id)
+	} else {
+		if len(c.sec[id].b)/recordSize[id]+len(xs) > math.MaxInt32 {
+			c.fail("section %d has more than 2^31 records", id)
+		}
+		// Each f writes back what it has carried, here into a copy: graphs
+		// share the lists of their parts, and others may be reading them.
+		xs = slices.Clone(xs)
 	}
 	for i := range xs {
 		if c.err != nil {

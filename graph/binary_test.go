@@ -6,6 +6,7 @@ import (
 	"math/rand"
 	"os"
 	"strconv"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -212,7 +213,25 @@ func TestMarshalErrors(t *testing.T) {
 		}
 		_, err := Marshal(g)
 		require.ErrorIs(t, err, ErrInvalid, path)
+		require.Len(t, g.Values, 1, "a graph that has no binary form is left as it is")
+		require.Equal(t, "w", g.Values[0].Name)
 	}
+}
+
+// Modules of a model are hashed while others are compiled, and share the
+// lists of their weights (the race detector sees a write).
+func TestMarshalOnlyReads(t *testing.T) {
+	g := random(t, 3)
+	shared := *g
+	var wg sync.WaitGroup
+	for _, x := range []*Graph{g, &shared} {
+		wg.Go(func() {
+			if _, err := Marshal(x); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
 }
 
 func FuzzUnmarshal(f *testing.F) {

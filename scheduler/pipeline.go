@@ -56,25 +56,30 @@ func (p *Plan) Load(ctx context.Context, w Workload, data graph.Data, devs ...*h
 		}
 	}
 	pl := &Pipeline{plan: p, stages: map[string]*Stage{}}
-	var mu sync.Mutex
-	var wg sync.WaitGroup
-	var errs []error
+	places := make([]Placement, len(w.Modules))
 	for i := range w.Modules {
 		m := &w.Modules[i]
 		q, ok := p.Placement(m.Name)
 		h := m.Graph.Hash()
 		if !ok || q.Hash != hex.EncodeToString(h[:8]) {
-			return nil, errors.Join(fmt.Errorf("scheduler: module %s is not in the plan, or has changed: %w", m.Name, ErrStale), pl.Close())
+			return nil, fmt.Errorf("scheduler: module %s is not in the plan, or has changed: %w", m.Name, ErrStale)
 		}
 		d := find(q.Device)
 		if d == nil {
-			return nil, errors.Join(fmt.Errorf("scheduler: device %s is not open: %w", q.Device, ErrStale), pl.Close())
+			return nil, fmt.Errorf("scheduler: device %s is not open: %w", q.Device, ErrStale)
 		}
-		s := &Stage{name: m.Name, dev: d}
-		pl.stages[m.Name] = s
+		places[i] = q
+		pl.stages[m.Name] = &Stage{name: m.Name, dev: d}
 		pl.order = append(pl.order, m.Name)
+	}
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	var errs []error
+	for i := range w.Modules {
+		m := &w.Modules[i]
+		s := pl.stages[m.Name]
 		wg.Go(func() {
-			if err := s.compile(ctx, m, q, data); err != nil {
+			if err := s.compile(ctx, m, places[i], data); err != nil {
 				mu.Lock()
 				errs = append(errs, err)
 				mu.Unlock()
