@@ -2,8 +2,8 @@ package validate
 
 import (
 	"bytes"
+	"reflect"
 	"sync/atomic"
-	"unsafe"
 
 	"github.com/heddle-ml/heddle/hal/driver"
 )
@@ -83,7 +83,7 @@ func (m *memory) check(asked driver.MemSpec) error {
 	if int64(len(b)) != asked.Size {
 		return m.d.rec.add(RuleMemory, "asked for %d bytes, Bytes has %d", asked.Size, len(b))
 	}
-	if at := uintptr(unsafe.Pointer(unsafe.SliceData(b))); h.Align > 0 && at%uintptr(h.Align) != 0 {
+	if at := reflect.ValueOf(b).Pointer(); h.Align > 0 && at%uintptr(h.Align) != 0 {
 		return m.d.rec.add(RuleMemory, "memory starts at %#x, heap %q promises a multiple of %d", at, h.Name, h.Align)
 	}
 	for i, x := range b {

@@ -1,0 +1,235 @@
+package depcheck
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// room says what the packages of a folder may import, besides the standard
+// library and each other below the folder. The first room that matches counts.
+type room struct {
+	dirs   string   // a folder, or with /... everything below it too
+	ours   []string // of this module, as patterns
+	others []string // of other modules, as patterns
+}
+
+var ir = []string{"graph", "graph/dim", "graph/enc"}
+
+func and(a []string, b ...string) []string { return slices.Concat(a, b) }
+
+var rooms = []room{
+	// The IR knows names, not meanings.
+	{dirs: "graph/dim"},
+	{dirs: "graph/enc", ours: []string{"graph/dim"}},
+	{dirs: "graph", ours: []string{"graph/dim", "graph/enc"}},
+	{dirs: "graph/passes", ours: and(ir, "ops", "ops/oracle")}, // constants are folded by evaluating them
+	{dirs: "graph/onnx/internal/pb", others: []string{"google.golang.org/protobuf/encoding/protowire"}},
+	{dirs: "graph/onnx", ours: and(ir, "graph/onnx/internal/pb", "ops", "ops/oracle")},
+
+	// Meanings. The oracle judges the kernels, so neither knows the other.
+	{dirs: "ops", ours: ir},
+	{dirs: "ops/oracle", ours: and(ir, "ops")},
+	{dirs: "ops/kern/...", ours: []string{"ops/kern/..."}, others: []string{"golang.org/x/sys/..."}},
+
+	// The contract and what apps hold.
+	{dirs: "hal/driver", ours: ir},
+	{dirs: "hal/validate", ours: and(ir, "hal/driver")},
+	{dirs: "hal", ours: and(ir, "hal/driver", "hal/validate")},
+
+	// Drivers know the contract and the operators; only their sets know them.
+	{dirs: "drivers/static", ours: []string{"drivers/cpu"}},
+	{dirs: "drivers/all", ours: []string{"drivers/static", "drivers/null"}},
+	{dirs: "drivers/cpu", ours: and(ir, "graph/passes", "hal", "hal/driver", "ops", "ops/kern/..."), others: []string{"golang.org/x/sys/..."}},
+	{dirs: "drivers/null", ours: and(ir, "hal", "hal/driver", "ops")},
+
+	// The scheduler knows devices, but no driver; models know neither.
+	{dirs: "scheduler/...", ours: and(ir, "graph/passes", "hal", "hal/driver", "ops", "scheduler/...")},
+	{dirs: "models/token", ours: []string{"models/ckpt/..."}, others: []string{"github.com/dlclark/regexp2", "golang.org/x/text/..."}},
+	{dirs: "models/chat/...", ours: []string{"models/chat/..."}, others: []string{"golang.org/x/text/..."}},
+	{dirs: "models/img/...", ours: []string{"models/img/..."}, others: []string{"golang.org/x/image/..."}},
+	{dirs: "models/ckpt/...", ours: and(ir, "models/ckpt/..."), others: []string{"golang.org/x/sys/unix"}},
+	{dirs: "models/sample"},
+	{dirs: "models/...", ours: and(ir, "graph/passes", "graph/onnx", "hal", "hal/driver", "ops", "scheduler/...", "models/...")},
+
+	{dirs: "tools/heddle/...", ours: []string{"graph/...", "ops", "hal", "hal/driver", "drivers/...", "scheduler/...", "models/...", "tools/heddle/..."},
+		others: []string{"github.com/spf13/cobra", "github.com/schollz/progressbar/v3", "golang.org/x/term", "golang.org/x/sys/..."}},
+
+	// Helpers of tests.
+	{dirs: "internal/shared"},
+	{dirs: "internal/onnxcases", ours: and(ir, "graph/onnx")},
+	{dirs: "internal/depcheck", ours: []string{"internal/shared"}},
+}
+
+func roomOf(dir string) *room {
+	i := slices.IndexFunc(rooms, func(r room) bool { return matches(r.dirs, dir) })
+	if i < 0 {
+		return nil
+	}
+	return &rooms[i]
+}
+
+// allows returns "" or why a package of the room may not import something.
+func (r *room) allows(imported string) string {
+	if dir, ok := ours(imported); ok {
+		if matchesAny(r.ours, dir) {
+			return ""
+		}
+		return fmt.Sprintf("room %s may import of ours: %s", r.dirs, strings.Join(r.ours, ", "))
+	}
+	if isStd(imported) || matchesAny(r.others, imported) {
+		return ""
+	}
+	return fmt.Sprintf("room %s may import of others: %s", r.dirs, strings.Join(r.others, ", "))
+}
+
+func TestEveryPackageKeepsToItsRoom(t *testing.T) {
+	files := tree(t)
+	used := map[*room]bool{}
+	for _, dir := range packages(files) {
+		r := roomOf(dir)
+		if r == nil {
+			t.Errorf("%s is in no room: add it to the table in rooms_test.go, with what it may import", dir)
+			continue
+		}
+		used[r] = true
+	}
+	for _, f := range files {
+		r := roomOf(f.in())
+		if f.test || r == nil {
+			continue
+		}
+		for _, i := range f.imports {
+			if why := r.allows(i); why != "" {
+				t.Errorf("%s imports %q: %s", f.path, i, why)
+			}
+		}
+	}
+	for i := range rooms {
+		if !used[&rooms[i]] {
+			t.Errorf("room %s is empty: remove it from the table", rooms[i].dirs)
+		}
+	}
+}
+
+// What must hold along whole chains of imports, however the table is changed.
+func TestDirections(t *testing.T) {
+	files := tree(t)
+	all := packages(files)
+	isDriver := func(dir string) bool {
+		return strings.HasPrefix(dir, "drivers/") && dir != "drivers/all" && dir != "drivers/static" && !strings.HasPrefix(dir, "drivers/internal/")
+	}
+	var drivers []string
+	for _, dir := range all {
+		if isDriver(dir) {
+			drivers = append(drivers, dir)
+		}
+	}
+	require.Subset(t, drivers, []string{"drivers/cpu", "drivers/null"})
+	for _, dir := range all {
+		reached := closure(files, dir)
+		delete(reached, dir)
+		never := func(patterns ...string) {
+			for name := range reached {
+				if matchesAny(patterns, name) {
+					t.Errorf("%s reaches %s", dir, name)
+				}
+			}
+		}
+		switch {
+		case matches("graph", dir) || matches("graph/dim", dir) || matches("graph/enc", dir):
+			never("ops/...", "hal/...", "drivers/...", "scheduler/...", "models/...", "tools/...")
+		case matches("graph/...", dir) || matches("ops/...", dir):
+			never("hal/...", "drivers/...", "scheduler/...", "models/...", "tools/...")
+		case matches("hal/...", dir):
+			never("ops/...", "drivers/...", "scheduler/...", "models/...", "tools/...")
+		case isDriver(dir):
+			never("scheduler/...", "models/...", "tools/...", "conformance/...", "drivers/all", "drivers/static")
+			group := strings.Join(strings.SplitN(dir, "/", 3)[:2], "/")
+			for name := range reached {
+				if isDriver(name) && !matches(group+"/...", name) {
+					t.Errorf("driver %s reaches driver %s", dir, name)
+				}
+			}
+		case matches("scheduler/...", dir):
+			never("drivers/...", "models/...", "tools/...")
+		case matches("models/...", dir):
+			never("drivers/...", "tools/...")
+		}
+		if matches("ops/kern/...", dir) {
+			never("graph/...", "ops", "ops/oracle")
+		}
+		if dir == "ops/oracle" {
+			never("ops/kern/...")
+		}
+		// Test helpers end up in no program.
+		if !matches("internal/...", dir) {
+			never("internal/...", "testing")
+		}
+	}
+}
+
+// The core is what a static program links: no cgo and no purego, which would
+// make it dynamic.
+func TestTheStaticTierIsPure(t *testing.T) {
+	files := tree(t)
+	reached := closure(files, "drivers/static", "models", "scheduler", "hal", "graph/onnx")
+	require.True(t, reached["drivers/cpu"] && reached["ops/kern"], "the closure is computed")
+	for name := range reached {
+		if name == "C" || matches("github.com/ebitengine/purego/...", name) || matches("github.com/go-gl/...", name) || matches("drivers/internal/dl/...", name) {
+			t.Errorf("a static program reaches %s", name)
+		}
+	}
+}
+
+// Doors: what only one folder may import, tests included.
+func TestDoors(t *testing.T) {
+	for _, f := range tree(t) {
+		for _, i := range f.imports {
+			switch {
+			case matches("github.com/ebitengine/purego/...", i) && !matches("drivers/internal/dl/...", f.in()):
+				t.Errorf("%s imports %s: only drivers/internal/dl does, so that one place decides how libraries are loaded", f.path, i)
+			case (i == "C" || matches("github.com/go-gl/...", i)) && !matches("drivers/opengl/...", f.in()):
+				t.Errorf("%s imports %s: only drivers/opengl uses cgo", f.path, i)
+			case matches("github.com/stretchr/testify/...", i) && !f.test:
+				t.Errorf("%s imports %s: only tests do", f.path, i)
+			}
+			if _, ok := ours(i); !f.test || ok || isStd(i) || i == "C" {
+				continue
+			}
+			r := roomOf(f.in())
+			if !matches("github.com/stretchr/testify/...", i) && (r == nil || !matchesAny(r.others, i)) {
+				t.Errorf("%s imports %s: tests import testify and what their room may", f.path, i)
+			}
+		}
+	}
+}
+
+func TestPatterns(t *testing.T) {
+	require.True(t, matches("hal", "hal"))
+	require.False(t, matches("hal", "hal/driver"))
+	require.True(t, matches("hal/...", "hal"))
+	require.True(t, matches("hal/...", "hal/driver"))
+	require.False(t, matches("hal/...", "halo"))
+	for name, want := range map[string]string{module: "", module + "/hal/driver": "hal/driver"} {
+		dir, ok := ours(name)
+		require.True(t, ok)
+		require.Equal(t, want, dir)
+	}
+	_, ok := ours(module + "-more/x")
+	require.False(t, ok)
+	require.True(t, isStd("encoding/json"))
+	require.False(t, isStd("golang.org/x/sys/cpu"))
+	require.False(t, isStd("C"))
+	// The rules refuse something.
+	for from, imported := range map[string]string{
+		"graph": module + "/ops", "ops/oracle": module + "/ops/kern", "ops/kern/gemm": module + "/graph", "hal": module + "/ops",
+		"scheduler": module + "/drivers/cpu", "models": module + "/drivers/cpu", "drivers/cpu": module + "/scheduler",
+		"drivers/null": module + "/drivers/cpu", "models/token": "github.com/spf13/cobra",
+	} {
+		require.NotEmpty(t, roomOf(from).allows(imported), "%s may not import %s", from, imported)
+	}
+}
