@@ -47,12 +47,14 @@ func register(name string, l lowering) {
 	lowerings[k] = l
 }
 
-// fuse rewrites a graph into what has kernels: composites without one are
-// taken apart.
+// fuse rewrites a graph into what has kernels: what is spelled out in
+// primitives becomes composite, and composites without a kernel are taken
+// apart.
 func fuse(g *graph.Graph) (*graph.Graph, error) {
-	return passes.Run(g, passes.Pass{Name: "decompose", Run: func(g *graph.Graph) (*graph.Graph, error) {
+	decompose := passes.Pass{Name: "decompose", Run: func(g *graph.Graph) (*graph.Graph, error) {
 		return passes.Decompose(g, lowered)
-	}}, passes.Dedupe, passes.DeadCode)
+	}}
+	return passes.Run(g, passes.Fold, passes.Dedupe, passes.Fuse(lowered), decompose, passes.Dedupe, passes.DeadCode)
 }
 
 func lowered(op graph.OpRef) bool {
