@@ -91,6 +91,11 @@ func newText(ctx context.Context, m *Model, s *scheduler.Stage, st *scheduler.St
 // tokens than a fixed chunk are padded: the rows behind are written to the
 // cache too, seen by no real query, and overwritten by what follows.
 func (t *text) run(ctx context.Context, ids []int32, pos int, rows []int, embeds func(i int) []byte) error {
+	// A device that is fast enough is never waited for, and a wait for what is
+	// done does not look at ctx.
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	n := len(ids)
 	if t.fixed {
 		n = t.chunk

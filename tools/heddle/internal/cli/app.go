@@ -59,7 +59,7 @@ func Main(args []string, env Env) int {
 		a.complain(fmt.Sprintf("%s; see %q", message(err), cmd.CommandPath()+" --help"))
 		return exitUsage
 	case errors.Is(err, errSilent):
-	case a.interrupted && errors.Is(err, context.Canceled):
+	case a.interrupted: // whatever the layers below made of it
 		a.complain("interrupted")
 	default:
 		a.complain(message(err))

@@ -13,7 +13,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/heddle-ml/heddle/models"
-	"github.com/heddle-ml/heddle/models/img"
 	"github.com/heddle-ml/heddle/tools/heddle/internal/tty"
 )
 
@@ -99,6 +98,7 @@ func (a *app) chat(ctx context.Context, f *chatFlags) (err error) {
 		defer closing(c.s, &err)
 	}
 	if err != nil {
+		a.interrupted = errors.Is(err, context.Canceled)
 		return err
 	}
 	a.warnFallbacks(c.m)
@@ -177,29 +177,33 @@ func readLines(r io.Reader, to chan<- line, over <-chan struct{}) {
 	}
 }
 
-// interruptible runs f until it is done or an interrupt comes. A second
+// interruptible runs f until it is done or an interrupt comes; its error is
+// then context.Canceled. A second
 // interrupt, or a request to terminate, ends the conversation, too.
 func (c *conversation) interruptible(ctx context.Context, f func(context.Context) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	done, quit := make(chan struct{}), make(chan bool, 1)
+	type request struct{ stop, quit bool }
+	done, asked := make(chan struct{}), make(chan request, 1)
 	go func() {
-		enough := false
-		for n := 0; ; n++ {
+		var r request
+		for {
 			select {
 			case <-done:
-				quit <- enough
+				asked <- r
 				return
 			case sig := <-c.a.env.Interrupts:
-				enough = enough || n > 0 || sig == syscall.SIGTERM
+				r = request{true, r.quit || r.stop || sig == syscall.SIGTERM}
 				cancel()
 			}
 		}
 	}()
 	err := f(ctx)
 	close(done)
-	if <-quit {
-		c.quit = true
+	r := <-asked
+	c.quit = c.quit || r.quit
+	if r.stop && err != nil {
+		return context.Canceled // whatever the layers below made of it
 	}
 	return err
 }
@@ -244,7 +248,7 @@ func unquote(s string) string {
 
 // image encodes a picture at once, while the user types the question.
 func (c *conversation) image(ctx context.Context, name string) error {
-	p, err := img.Open(name, img.Limits{})
+	p, err := openPicture(name)
 	if err != nil {
 		return err
 	}
@@ -281,4 +285,3 @@ func (c *conversation) ask(ctx context.Context, text string) error {
 	}
 	return nil
 }
-

@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -104,6 +105,9 @@ func (a *app) check(ctx context.Context, f *checkFlags) error {
 	}
 	rep, err := check.Run(ctx, string(f.model), expected, check.Options{Registry: a.env.Registry, Policy: policy, Atol: f.atol})
 	if err != nil {
+		if text := message(err); ctx.Err() == nil && !strings.Contains(text, string(f.model)) && !strings.Contains(text, expected) {
+			return fmt.Errorf("model %s: %s", f.model, text)
+		}
 		return err
 	}
 	if dump != nil {

@@ -13,7 +13,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/heddle-ml/heddle/models"
-	"github.com/heddle-ml/heddle/models/img"
 	"github.com/heddle-ml/heddle/models/sample"
 	"github.com/heddle-ml/heddle/tools/heddle/internal/tty"
 )
@@ -84,7 +83,7 @@ func readQuestions(path string, limit int) ([]question, error) {
 		q := question{line: n}
 		d := json.NewDecoder(strings.NewReader(text))
 		if err := d.Decode(&q); err != nil {
-			return nil, fmt.Errorf("%s, line %d: %w", path, n, err)
+			return nil, fmt.Errorf("%s, line %d is no question: %w: write a JSON object with image, question, answer and kind", path, n, err)
 		}
 		if _, err := d.Token(); err != io.EOF {
 			return nil, fmt.Errorf("%s, line %d: something follows the question: write one JSON object on each line", path, n)
@@ -193,7 +192,7 @@ func (e *examiner) ask(ctx context.Context, q question, r *evalReport, mistakes 
 	t := models.Turn{Text: q.Question, Sampling: &sample.Params{}}
 	if q.Image != "" {
 		if q.Image != e.name {
-			p, err := img.Open(filepath.Join(e.dir, filepath.FromSlash(q.Image)), img.Limits{})
+			p, err := openPicture(filepath.Join(e.dir, filepath.FromSlash(q.Image)))
 			if err != nil {
 				return err
 			}

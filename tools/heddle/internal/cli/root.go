@@ -62,7 +62,7 @@ this program: it knows coloured shapes, short texts and bar charts.`,
 func unknownCommand(root *cobra.Command, name string) error {
 	root.SuggestionsMinimumDistance = 2
 	if like := root.SuggestionsFor(name); len(like) > 0 {
-		return usagef("unknown command %q: did you mean %s?", name, strings.Join(like, " or "))
+		return usagef("unknown command %q (did you mean %s?)", name, strings.Join(like, " or "))
 	}
 	return usagef("unknown command %q", name)
 }

@@ -200,13 +200,25 @@ func closing(c io.Closer, err *error) {
 func openPictures(files []string) ([]img.RGB, error) {
 	var out []img.RGB
 	for _, name := range files {
-		p, err := img.Open(name, img.Limits{})
+		p, err := openPicture(name)
 		if err != nil {
 			return nil, err
 		}
 		out = append(out, p)
 	}
 	return out, nil
+}
+
+// maxAspect is how many times longer one side of a picture may be than the
+// other. Beyond, nothing is left of it at the resolution of any model.
+const maxAspect = 200
+
+func openPicture(name string) (img.RGB, error) {
+	p, err := img.Open(name, img.Limits{})
+	if err == nil && max(p.W, p.H) > maxAspect*min(p.W, p.H) {
+		err = fmt.Errorf("picture %s: %dx%d pixels, one side more than %d times the other: nothing would be left of it at a model's resolution, crop it", name, p.W, p.H, maxAspect)
+	}
+	return p, err
 }
 
 func (a *app) warnFallbacks(m *models.Model) {

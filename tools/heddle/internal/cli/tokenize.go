@@ -19,8 +19,8 @@ import (
 )
 
 type tokenizeFlags struct {
-	model                        string
-	ids, noSpecial, decode, json bool
+	model                               string
+	ids, noSpecial, noAdd, decode, json bool
 }
 
 func (a *app) tokenizeCommand() *cobra.Command {
@@ -48,6 +48,7 @@ ids become text, written as it is; --no-special then leaves special tokens out.`
 	fl.StringVar(&f.model, "model", "", "model folder, tokenizer.json, or .gguf file (default: the embedded demo model)")
 	fl.BoolVar(&f.ids, "ids", false, "print the ids only, separated by blanks")
 	fl.BoolVar(&f.noSpecial, "no-special", false, "take TEXT as plain text: add no special tokens and recognise none")
+	fl.BoolVar(&f.noAdd, "no-add-special", false, "add no special tokens around TEXT, but recognise those in it")
 	fl.BoolVar(&f.decode, "decode", false, "turn ids into text")
 	fl.BoolVar(&f.json, "json", false, "print JSON: ids, pieces; text with --decode")
 	cmd.MarkFlagsMutuallyExclusive("ids", "decode")
@@ -128,7 +129,7 @@ func (a *app) tokenize(ctx context.Context, f *tokenizeFlags, args []string) err
 	if err != nil {
 		return err
 	}
-	ids, err := t.Encode(text, token.EncodeOptions{AddSpecial: !f.noSpecial, ParseSpecial: !f.noSpecial})
+	ids, err := t.Encode(text, token.EncodeOptions{AddSpecial: !f.noSpecial && !f.noAdd, ParseSpecial: !f.noSpecial})
 	if err != nil {
 		return err
 	}
