@@ -47,7 +47,7 @@ func newDecoder(ctx context.Context, m *Model) (_ *decoder, err error) {
 	}()
 	pre, dec := m.pipeline.Stage(modulePrefill), m.pipeline.Stage(moduleDecode)
 	if pre == nil || dec == nil {
-		return nil, fmt.Errorf("models: %s: a %s model has no language model to talk to", m.files.Name(), m.desc.Family)
+		return nil, fmt.Errorf("models: %s: %s", m.files.Name(), m.lacks(groupLLM, m.desc.Text != nil, "has no language model to talk to"))
 	}
 	if d.states, err = pre.NewStates(ctx); err != nil {
 		return nil, err

@@ -189,7 +189,7 @@ func (m *Model) Encode(ctx context.Context, picture img.RGB) (*Picture, error) {
 
 func (m *Model) encode(ctx context.Context, picture img.RGB) (*Picture, error) {
 	if m.images == nil || m.vision == nil {
-		return nil, fmt.Errorf("models: %s: a %s model takes no pictures", m.files.Name(), m.desc.Family)
+		return nil, fmt.Errorf("models: %s: %s", m.files.Name(), m.lacks(moduleVision, m.images != nil, "takes no pictures"))
 	}
 	l, err := m.images.Tiling.Layout(picture.W, picture.H)
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"reflect"
 	"slices"
 
 	"github.com/heddle-ml/heddle/graph"
@@ -159,7 +160,7 @@ func (m *Model) readTexts() error {
 	switch {
 	case err == nil:
 		if m.tok, err = token.FromJSON(data); err != nil {
-			return fmt.Errorf("models: %s: %w", m.files.Path("tokenizer.json"), err)
+			return fmt.Errorf("models: %s: %w", m.files.Name(), err) // it begins with "tokenizer.json"
 		}
 	case !errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("models: %w", err)
@@ -233,7 +234,11 @@ func (m *Model) readGeneration() error {
 	}
 	path := m.files.Path("generation_config.json")
 	if err := json.Unmarshal(data, &g); err != nil {
-		return fmt.Errorf("models: %s: %w", path, err)
+		if te, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && te.Field != "" {
+			want := map[reflect.Kind]string{reflect.Int: "a whole number", reflect.Float64: "a number", reflect.Bool: "true or false"}[te.Type.Kind()]
+			return fmt.Errorf("models: %s: %s is a %s; want %s", path, te.Field, te.Value, want)
+		}
+		return fmt.Errorf("models: %s: not a JSON object: %w; fetch the file again", path, err)
 	}
 	m.gen.Sample = g.DoSample
 	set(&m.gen.MaxNewTokens, g.MaxNewTokens)
@@ -314,6 +319,15 @@ func (m *Model) describeGraphs(o *Options, policy scheduler.Policy) error {
 	}
 	g, err = m.desc.Decode(m.files, m.text)
 	return add(moduleDecode, groupLLM, "", nil, g, err)
+}
+
+// lacks says why a part of the model cannot be used: its kind has none, or it
+// was opened without.
+func (m *Model) lacks(module string, has bool, what string) string {
+	if has {
+		return fmt.Sprintf("it was opened without its %s module", module)
+	}
+	return fmt.Sprintf("a %s model %s", m.desc.Family, what)
 }
 
 // Arch returns the description of the model. It must not be changed.

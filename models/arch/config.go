@@ -2,9 +2,11 @@ package arch
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
-	"strings"
+	"reflect"
+	"strconv"
 )
 
 // config reads a config.json: typed fields with defaults and bounds. The
@@ -17,11 +19,24 @@ type config struct {
 	err  *error
 }
 
+// maxConfig bounds a config file: decoding takes up to thirty times its size.
+// Published ones stay below 100 kB.
+const maxConfig = 4 << 20
+
 func parseConfig(file string, data []byte) (config, error) {
+	if len(data) > maxConfig {
+		return config{}, fmt.Errorf("arch: %s: %d bytes; a config has at most %d: it is not one", file, len(data), maxConfig)
+	}
 	var m map[string]any
-	dec := json.NewDecoder(strings.NewReader(string(data)))
-	if err := dec.Decode(&m); err != nil {
-		return config{}, fmt.Errorf("arch: %s: not a JSON object: %w", file, err)
+	err := json.Unmarshal(data, &m)
+	if te, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && te.Type.Kind() == reflect.Map {
+		return config{}, fmt.Errorf("arch: %s: not a JSON object but %s; fetch the file again", file, te.Value)
+	}
+	if err != nil {
+		return config{}, fmt.Errorf("arch: %s: not a JSON object: %w; fetch the file again", file, err)
+	}
+	if m == nil {
+		return config{}, fmt.Errorf("arch: %s: not a JSON object but null; fetch the file again", file)
 	}
 	return config{file: file, m: m, err: new(error)}, nil
 }
@@ -32,7 +47,11 @@ func (c config) fail(key, format string, args ...any) {
 	}
 }
 
-func (c config) has(key string) bool { v, ok := c.m[key]; return ok && v != nil }
+func (c config) has(key string) bool { return c.m[key] != nil }
+
+// absent tells a key that is left out, and so has its class's default, from
+// one that is null.
+func (c config) absent(key string) bool { _, ok := c.m[key]; return !ok }
 
 // sub returns an object field; an empty one when it is absent.
 func (c config) sub(key string) config {
@@ -75,10 +94,18 @@ func (c config) int(key string, def, lo, hi int64) int64 {
 		return def
 	}
 	if f != math.Trunc(f) || f < float64(lo) || f > float64(hi) {
-		c.fail(key, "is %v; want a whole number from %d to %d", f, lo, hi)
+		c.fail(key, "is %s; want a whole number from %d to %d", decimal(f), lo, hi)
 		return lo
 	}
 	return int64(f)
+}
+
+// decimal prints a number as configs write it: a billion with its zeros.
+func decimal(f float64) string {
+	if math.Abs(f) < 1e15 {
+		return strconv.FormatFloat(f, 'f', -1, 64)
+	}
+	return strconv.FormatFloat(f, 'g', -1, 64)
 }
 
 func (c config) float(key string, def, lo, hi float64) float64 {

@@ -95,12 +95,22 @@ const (
 	maxVocab  = 1 << 23
 )
 
-// sizes are a family's defaults in Hugging Face's configuration class.
-type sizes struct{ vocab, hidden, intermediate, layers, heads, positions int64 }
+// maxSpread is how much wider than the hidden state all heads together may
+// be. Known models stay below three.
+const maxSpread = 16
+
+// sizes are a family's defaults in Hugging Face's configuration class. A
+// headDim of 0 divides hidden among the heads.
+type sizes struct {
+	vocab, hidden, intermediate, layers, heads, positions, headDim int64
+	bos                                                            int64
+	eos                                                            []int64
+}
 
 var (
-	llamaSizes = sizes{32000, 4096, 11008, 32, 32, 2048}
-	qwenSizes  = sizes{151936, 4096, 22016, 32, 32, 32768}
+	llamaSizes = sizes{32000, 4096, 11008, 32, 32, 2048, 0, 1, []int64{2}}
+	qwen2Sizes = sizes{151936, 4096, 22016, 32, 32, 32768, 0, -1, nil}
+	qwen3Sizes = sizes{151936, 4096, 22016, 32, 32, 32768, 128, -1, nil}
 )
 
 // readDecoder reads the fields that Llama-like families share. The configs of
@@ -123,12 +133,25 @@ func readDecoder(c config, def sizes, prefix, head string) *Decoder {
 		EmbedScale:   1, ResidualScale: 1, LogitScale: 1,
 		Prefix: prefix, Head: head, BOS: c.int("bos_token_id", -1, -1, maxVocab), EOS: c.ints("eos_token_id", 0, maxVocab),
 	}
+	if c.path != "" && c.absent("bos_token_id") {
+		d.BOS = def.bos
+	}
+	if c.path != "" && c.absent("eos_token_id") {
+		d.EOS = def.eos
+	}
 	d.KVHeads = c.int("num_key_value_heads", d.Heads, 1, 1024)
-	d.HeadDim = c.int("head_dim", max(1, d.Hidden/d.Heads), 1, 1024)
+	if d.HeadDim = def.headDim; c.has("head_dim") {
+		d.HeadDim = c.int("head_dim", 0, 1, 1024)
+	} else if d.HeadDim == 0 {
+		c.want("num_attention_heads", d.Hidden%d.Heads == 0, d.Heads, fmt.Sprintf("hidden_size (%d) must be a multiple of it, or head_dim be given", d.Hidden))
+		d.HeadDim = max(2, d.Hidden/d.Heads)
+	}
 	checkActivation(c, "hidden_act", d.Act)
 	c.want("num_key_value_heads", d.Heads%d.KVHeads == 0, d.KVHeads, fmt.Sprintf("the %d heads must be a multiple of it", d.Heads))
 	c.want("head_dim", d.HeadDim%2 == 0, d.HeadDim, "rotary embedding needs an even number")
-	c.want("head_dim", c.has("head_dim") || d.Hidden%d.Heads == 0, "absent", "hidden_size must then be a multiple of num_attention_heads")
+	// The cache grows with the heads alone: without a bound, a file of a few
+	// megabytes could ask for a cache of many gigabytes.
+	c.want("head_dim", d.Heads*d.HeadDim <= maxSpread*d.Hidden, d.HeadDim, fmt.Sprintf("%d heads of it are more than %d times hidden_size (%d)", d.Heads, maxSpread, d.Hidden))
 	c.want("use_sliding_window", !c.bool("use_sliding_window", false), true, "want full attention")
 	if c.bool("tie_word_embeddings", false) {
 		d.Head = prefix + "embed_tokens.weight"
@@ -235,6 +258,9 @@ func (d *Decoder) Prefill(w Weights, o TextOptions) (*graph.Graph, error) {
 	}
 	m.tap("inputs_embeds", x)
 
+	if m.Err() != nil { // the table may be large
+		return m.Build()
+	}
 	cos, sin := d.Rope.table(o.Context+o.MaxChunk, d.HeadDim)
 	half := []int64{o.Context + o.MaxChunk, d.HeadDim / 2}
 	att := attention{d: d, capacity: o.Context + o.MaxChunk, kv: o.KV, pos: pos, write: write, length: length,

@@ -22,7 +22,7 @@ func readInternViT(c config, prefix string) *internvit {
 	v := &internvit{
 		hidden: c.must("hidden_size", 1, maxWidth), intermediate: c.must("intermediate_size", 1, 1<<20),
 		layers: c.must("num_hidden_layers", 1, maxLayers), heads: c.must("num_attention_heads", 1, 1024),
-		side: c.must("image_size", 1, 1<<14), patch: c.must("patch_size", 1, 1<<10),
+		side: c.must("image_size", 1, maxSide), patch: c.must("patch_size", 1, 1<<10),
 		eps: c.float("layer_norm_eps", 1e-6, 0, 1), act: c.str("hidden_act", "gelu"),
 		qkvBias: c.bool("qkv_bias", false), qkNorm: c.bool("qk_normalization", true), prefix: prefix,
 	}

@@ -61,6 +61,9 @@ func Read(file string, data []byte, w Weights) (*Model, error) {
 	if name == "" && c.has("mm_projector_type") {
 		name = "vila_projector" // VILA's projector folders have no model_type
 	}
+	if *c.err != nil {
+		return nil, *c.err
+	}
 	read, ok := families[name]
 	if !ok {
 		return nil, fmt.Errorf("arch: %s: model_type is %q, which is unknown; want one of %s", file, name, strings.Join(Families(), ", "))

@@ -49,15 +49,15 @@ func (m *module) tensor(name string, shape ...int64) (graph.Part, bool) {
 	}
 	p, err := m.w.Tensor(name)
 	if err != nil {
-		m.Fail(err)
+		m.Fail(fmt.Errorf("%w, but config.json asks for it", err))
 		return graph.Part{}, false
 	}
 	if !p.Elem.IsFloat() {
-		m.Fail(fmt.Errorf("tensor %q holds %s; want a floating-point type", name, p.Elem))
+		m.Fail(fmt.Errorf("%s: tensor %q holds %s; want a floating-point type", p.Source, name, p.Elem))
 		return graph.Part{}, false
 	}
 	if !slices.Equal(p.Shape, shape) {
-		m.Fail(fmt.Errorf("tensor %q has shape %v, the config asks for %v", name, p.Shape, shape))
+		m.Fail(fmt.Errorf("%s: tensor %q has shape %v, config.json asks for %v: the two do not belong together", p.Source, name, p.Shape, shape))
 		return graph.Part{}, false
 	}
 	return p, true

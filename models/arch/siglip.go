@@ -30,7 +30,7 @@ func readSiglip(c config, def siglip, prefix string) *siglip {
 	s := &siglip{
 		hidden: c.int("hidden_size", def.hidden, 1, maxWidth), intermediate: c.int("intermediate_size", 3072, 1, 1<<20),
 		layers: c.int("num_hidden_layers", 12, 1, maxLayers), heads: c.int("num_attention_heads", def.heads, 1, 1024),
-		side: c.int("image_size", 224, 1, 1<<14), patch: c.int("patch_size", def.patch, 1, 1<<10),
+		side: c.int("image_size", 224, 1, maxSide), patch: c.int("patch_size", def.patch, 1, 1<<10),
 		eps: c.float("layer_norm_eps", 1e-6, 0, 1), act: c.str("hidden_act", "gelu_pytorch_tanh"), prefix: prefix,
 	}
 	checkTower(c, s.side, s.patch, s.hidden, s.heads)
@@ -40,6 +40,7 @@ func readSiglip(c config, def siglip, prefix string) *siglip {
 
 // checkTower checks what every vision transformer needs.
 func checkTower(c config, side, patch, hidden, heads int64) {
+	c.want("image_size", side/patch <= maxGrid, side, fmt.Sprintf("it is %d patches of %d; at most %d on a side", side/patch, patch, maxGrid))
 	c.want("num_channels", c.int("num_channels", 3, 1, 64) == 3, c.m["num_channels"], "want 3")
 	c.want("patch_size", patch <= side, patch, fmt.Sprintf("it must not exceed image_size (%d)", side))
 	c.want("num_attention_heads", hidden%heads == 0, heads, fmt.Sprintf("hidden_size (%d) must be a multiple of it", hidden))
@@ -150,8 +151,13 @@ func siglipAlone(c config, w Weights) *Model {
 	}}
 }
 
-// maxTiles bounds the tiles of one run of the tower; more run in batches.
-const maxTiles = 64
+const (
+	// maxTiles bounds the tiles of one run of the tower; more run in batches.
+	maxTiles = 64
+	// maxSide bounds a tile in pixels and maxGrid in patches, so that a config
+	// cannot ask for buffers that its weights do not call for.
+	maxSide, maxGrid = 1 << 12, 1 << 7
+)
 
 // hiddenState returns which of Hugging Face's hidden_states a tap of apply is.
 func hiddenState(tap string) int64 {

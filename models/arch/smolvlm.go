@@ -44,7 +44,7 @@ func readSmolVLM(c config, w Weights) *Model {
 	t.LongestEdge = 4 * t.Tile // what public SmolVLM processors use
 	m.Images = &Images{
 		Tiling: t, Norm: img.SigLIP(),
-		Token: c.int("image_token_id", 49190, 0, maxVocab), Marker: "<image>", MarkerID: -1, tokens: m.Vision.Tokens,
+		Token: c.int("image_token_id", 128257, 0, maxVocab), Marker: "<image>", MarkerID: -1, tokens: m.Vision.Tokens,
 		expand: smolPrompt,
 	}
 	return m

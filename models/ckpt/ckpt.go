@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"hash"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -33,7 +34,7 @@ var ErrNoTensor = errors.New("the checkpoint has no such tensor")
 func Open(path string) (*Checkpoint, error) {
 	info, err := os.Stat(path)
 	if err != nil {
-		return nil, fmt.Errorf("ckpt: model %s: %w", path, errors.Unwrap(err))
+		return nil, fmt.Errorf("ckpt: model %s: %w", path, pathless(err))
 	}
 	if !info.IsDir() {
 		return nil, fmt.Errorf("ckpt: model %s is a file; want a folder with config.json and *.safetensors", path)
@@ -50,7 +51,7 @@ func Open(path string) (*Checkpoint, error) {
 func FromFS(name string, fsys fs.FS) (*Checkpoint, error) {
 	data, err := fs.ReadFile(fsys, "model.safetensors")
 	if err != nil {
-		return nil, fmt.Errorf("ckpt: model %s: %w", name, err)
+		return nil, fmt.Errorf("ckpt: %s: %w: the weights have to be in it", filepath.Join(name, "model.safetensors"), pathless(err))
 	}
 	f, err := safetensors.New("model.safetensors", data)
 	if err != nil {
@@ -83,21 +84,33 @@ func index(name string, files fs.FS, set *safetensors.Set) (*Checkpoint, error) 
 			}
 			c.tensors[t.Name] = graph.Part{Source: source, Offset: t.Offset, Elem: e, Shape: t.Shape}
 		}
-		sample(ident, f)
+		digest(ident, f)
 		c.sources = append(c.sources, graph.Source{Name: source, Size: f.Size(), ID: hex.EncodeToString(ident.Sum(nil))[:32]})
 	}
 	sort.Slice(c.sources, func(i, j int) bool { return c.sources[i].Name < c.sources[j].Name })
 	return c, nil
 }
 
-// sample adds up to 64 KB of the weights to a file's identity: enough to tell
-// a retrained model from its predecessor without reading gigabytes.
-func sample(w interface{ Write([]byte) (int, error) }, f *safetensors.File) {
-	ts := f.Tensors()
-	step := max(1, len(ts)/64)
-	for i := 0; i < len(ts); i += step {
-		b := f.Bytes(ts[i])
-		_, _ = w.Write(b[:min(len(b), 1024)]) // a hash never fails
+// Files up to wholeFile bytes are identified by all their bytes. Of larger
+// ones every tensor gives three pieces: enough to tell a retrained model from
+// its predecessor without reading gigabytes.
+const (
+	wholeFile = 16 << 20
+	piece     = 512
+)
+
+// digest adds a file's weights to its identity.
+func digest(h hash.Hash, f *safetensors.File) { // a hash's Write never fails
+	if f.Size() <= wholeFile {
+		h.Write(f.Data())
+		return
+	}
+	for _, t := range f.Tensors() {
+		b := f.Bytes(t)
+		for _, at := range []int{0, len(b) / 2, len(b) - piece} {
+			at = max(0, at)
+			h.Write(b[at:min(len(b), at+piece)])
+		}
 	}
 }
 
@@ -108,21 +121,34 @@ func (c *Checkpoint) Name() string { return c.name }
 // absent file is an error wrapping fs.ErrNotExist; one over 64 MB is refused.
 func (c *Checkpoint) ReadFile(name string) ([]byte, error) {
 	info, err := fs.Stat(c.files, name)
-	if err == nil && info.Size() > 64<<20 {
-		err = fmt.Errorf("%d bytes are too many", info.Size())
+	switch {
+	case err != nil:
+	case !info.Mode().IsRegular(): // a pipe would wait for a writer
+		err = errors.New("not a regular file")
+	case info.Size() > maxFile:
+		err = fmt.Errorf("%d bytes; at most %d are read", info.Size(), maxFile)
 	}
 	var b []byte
 	if err == nil {
 		b, err = fs.ReadFile(c.files, name)
 	}
 	if err != nil {
-		var pe *fs.PathError
-		if errors.As(err, &pe) {
-			err = pe.Err
-		}
-		return nil, fmt.Errorf("ckpt: %s: %w", c.Path(name), err)
+		return nil, fmt.Errorf("ckpt: %s: %w", c.Path(name), pathless(err))
 	}
 	return b, nil
+}
+
+// maxFile bounds the files that are read whole. The largest tokenizers have
+// 35 MB.
+const maxFile = 64 << 20
+
+// pathless strips the path from an error of the file system: callers name the
+// file in full.
+func pathless(err error) error {
+	if pe, ok := errors.AsType[*fs.PathError](err); ok {
+		return pe.Err
+	}
+	return err
 }
 
 // FS returns the checkpoint's files.
