@@ -123,6 +123,13 @@ func (x *executable) run(ctx context.Context, c *driver.Cmd) error {
 		}
 		x.arena = alignedBytes(in.arena)
 	}
+	err = x.steps(ctx, in, c)
+	clear(in.run.args) // keep nothing of the caller's alive
+	in.run.arena = nil
+	return err
+}
+
+func (x *executable) steps(ctx context.Context, in *instance, c *driver.Cmd) (err error) {
 	for i := range c.Args {
 		if in.run.args[i], err = c.Args[i].Bytes(); err != nil {
 			return fmt.Errorf("%s: %s %s: %w", x.label, x.bindings[i].Role, x.bindings[i].Name, err)
@@ -137,8 +144,6 @@ func (x *executable) run(ctx context.Context, c *driver.Cmd) error {
 			return nodeError(x.label, &x.g.Nodes[in.steps[i].node], err)
 		}
 	}
-	clear(in.run.args)
-	in.run.arena = nil
 	return nil
 }
 

@@ -16,7 +16,11 @@ const movable = ops.Numbers | ops.Bools
 func init() {
 	for _, name := range []string{"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity"} {
 		register(name, lowering{elems: ops.All, lower: func(b *build, c *call) error {
-			b.alias(c.out[0], c.in[0])
+			in, out := c.in[0], c.out[0]
+			if in.n != out.n { // as at some values of symbols only
+				return fmt.Errorf("%v cannot have shape %v", in.shape, out.shape)
+			}
+			b.alias(out, in)
 			return nil
 		}})
 	}

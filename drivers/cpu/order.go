@@ -58,6 +58,9 @@ func topKOf[T vec.Number](b *build, c *call) error {
 			k = t.shape[axis]
 		}
 	}
+	if k > n {
+		return fmt.Errorf("the first %d of %d elements", k, n)
+	}
 	less := func(x, y T) bool { return x < y || x == x && y != y }
 	before := less
 	if c.Attrs.Int("largest", 1) != 0 {
