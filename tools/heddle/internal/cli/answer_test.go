@@ -315,6 +315,7 @@ func (s *stopper) Write(p []byte) (int, error) {
 	if !s.done {
 		s.done = true
 		s.signals <- s.sig
+		time.Sleep(300 * time.Millisecond) // until it has had its effect
 	}
 	return s.text.Write(p)
 }

@@ -54,6 +54,7 @@ func TestWords(t *testing.T) {
 
 func TestOneLine(t *testing.T) {
 	require.Equal(t, "a: b; c", OneLine("a: b\nc\n"))
+	require.Equal(t, "two things: a; b", OneLine("two things:\n\n  a\n\tb"))
 	require.Equal(t, `file \x1b[2J.png`, OneLine("file \x1b[2J.png"))
 	require.Equal(t, `x\u202ey`, OneLine("x\u202ey"))
 	long := OneLine(strings.Repeat("é", 1<<20))

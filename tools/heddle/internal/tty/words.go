@@ -64,13 +64,18 @@ func Duration(d time.Duration) string {
 // beyond a few thousand characters are cut.
 func OneLine(s string) string {
 	var b strings.Builder
+	glue := ""
 	for part := range strings.Lines(s) {
 		part = strings.TrimSpace(part)
 		if part == "" {
 			continue
 		}
 		if b.Len() > 0 {
-			b.WriteString("; ")
+			b.WriteString(glue)
+		}
+		glue = "; "
+		if strings.HasSuffix(part, ":") {
+			glue = " "
 		}
 		for _, r := range part {
 			if b.Len() > maxLine {
