@@ -235,6 +235,8 @@ func TestLostDeviceStaysLost(t *testing.T) {
 	_, err := b.dev.Alloc(ctx, 1)
 	require.ErrorIs(t, err, hal.ErrDeviceLost)
 	require.ErrorIs(t, b.dev.Lost(), hal.ErrDeviceLost)
+	b.tl.Fail(fmt.Errorf("what follows from it: %w", driver.ErrDeviceLost))
+	require.ErrorContains(t, b.tl.Wait(ctx, 1), "what follows from it")
 	b.f.fail(nil) // even if it worked again
 	b.f.reset()
 	g := testGraph(t, "Neg")
