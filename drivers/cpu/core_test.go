@@ -113,7 +113,7 @@ func TestBadData(t *testing.T) {
 			cache := b.Op("Expand", ids{x, b.Ints(2, 4, 4)})
 			return b.Op("TensorScatter", ids{cache, b.Op("Expand", ids{b.Float(enc.F32, 1), b.Ints(2, 1, 4)}), i})
 		}},
-		"RotaryEmbedding": {[]int64{0, 3}, []int64{0, -1}, func(b *graph.Builder, x, i graph.ValueID) graph.ValueID {
+		"RotaryEmbedding": {[]int64{0, 3}, []int64{0, 4}, func(b *graph.Builder, x, i graph.ValueID) graph.ValueID {
 			q := b.Op("Reshape", ids{x, b.Ints(1, 1, 2, 8)})
 			return b.Op("RotaryEmbedding", ids{q, x, x, b.Op("Unsqueeze", ids{i, b.Ints(0)})})
 		}},

@@ -3,6 +3,7 @@ package cpu
 import (
 	"context"
 	"fmt"
+	"math"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -86,9 +87,9 @@ func (d *device) Alloc(_ context.Context, s driver.MemSpec) (driver.Memory, erro
 // limit is how many bytes the device may hold.
 func (d *device) limit() int64 {
 	if total := d.caps.Heaps[0].Size; total > 0 {
-		return total
+		return min(total, math.MaxInt/2)
 	}
-	return 1 << 40 // unknown: at least no size overflows
+	return min(1<<40, math.MaxInt/2) // unknown: at least no size overflows
 }
 
 // reserve counts bytes that are about to be allocated, or refuses them.

@@ -189,7 +189,9 @@ func caps(t *kern.Table, workers int) *driver.Caps {
 		if len(l.encoded) > 0 {
 			oc.Encodings = []string{"as(", "affine("}
 			for _, f := range enc.Formats() {
-				oc.Encodings = append(oc.Encodings, f.String())
+				if readable(f) {
+					oc.Encodings = append(oc.Encodings, f.String())
+				}
 			}
 		}
 		c.Ops = append(c.Ops, oc)

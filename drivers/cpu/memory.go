@@ -7,6 +7,7 @@ type block struct {
 	size        int
 	first, last int // nodes between which it is in use
 	offset      int // in the arena, once planned
+	seen        int // by plan, for which block last
 }
 
 const blockAlign = 64
@@ -24,15 +25,29 @@ func plan(blocks []*block) int {
 		}
 		return a.first - b.first
 	})
-	var placed []*block // by offset
+	// Most blocks live for a few nodes only: those placed are listed by spans
+	// of nodes, so that a long graph is not searched for each of its blocks.
+	const span = 32
+	var placed [][]*block
+	var near []*block
 	total := 0
-	for _, b := range order {
+	for i, b := range order {
 		size := roundUp(b.size)
-		at, bestAt, bestGap := 0, -1, int(^uint(0)>>1)
-		for _, p := range placed {
-			if p.last < b.first || p.first > b.last {
-				continue
+		for len(placed) <= b.last/span {
+			placed = append(placed, nil)
+		}
+		near = near[:0]
+		for _, list := range placed[b.first/span : b.last/span+1] {
+			for _, p := range list {
+				if p.last >= b.first && p.first <= b.last && p.seen != i+1 {
+					p.seen = i + 1
+					near = append(near, p)
+				}
 			}
+		}
+		slices.SortFunc(near, func(x, y *block) int { return x.offset - y.offset })
+		at, bestAt, bestGap := 0, -1, int(^uint(0)>>1)
+		for _, p := range near {
 			if gap := p.offset - at; gap >= size && gap < bestGap {
 				bestAt, bestGap = at, gap
 			}
@@ -43,8 +58,9 @@ func plan(blocks []*block) int {
 		}
 		b.offset = bestAt
 		total = max(total, bestAt+size)
-		i, _ := slices.BinarySearchFunc(placed, b, func(x, y *block) int { return x.offset - y.offset })
-		placed = slices.Insert(placed, i, b)
+		for k := b.first / span; k <= b.last/span; k++ {
+			placed[k] = append(placed[k], b)
+		}
 	}
 	return total
 }

@@ -42,7 +42,6 @@ func init() {
 	register("Concat", lowering{elems: movable, lower: concat})
 	register("Split", lowering{elems: movable, lower: split})
 	register("Slice", lowering{elems: movable, lower: slice})
-	register("Pad", lowering{elems: ops.All, lower: unpacked(pad)})
 	register("Gather", lowering{elems: movable, lower: gather, encoded: []int{0}, raw: true})
 }
 

@@ -313,8 +313,8 @@ func rotary(b *build, c *call) error {
 		// read what lies behind the table.
 		b.step(func() error {
 			for _, p := range of[int64](pos) {
-				if p < 0 || p >= int64(rows) {
-					return fmt.Errorf("position %d of a cache of %d: %w", p, rows, errData)
+				if _, err := inside(p, rows); err != nil {
+					return fmt.Errorf("position_ids: %w", err)
 				}
 			}
 			return nil
@@ -325,7 +325,7 @@ func rotary(b *build, c *call) error {
 		for i := lo; i < hi; i++ {
 			row := i
 			if pos != nil {
-				row = int(of[int64](pos)[i])
+				row, _ = inside(of[int64](pos)[i], rows)
 			}
 			base := i/seq*heads*seq*d + i%seq*seqStep
 			for h := range heads {

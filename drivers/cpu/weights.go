@@ -206,12 +206,13 @@ func (w *weights) packed(v *graph.Value, transposed bool) ([]float32, error) {
 		k, n, straight, turned = n, k, gemm.NK, gemm.KN
 	}
 	return w.hold(fmt.Sprint("packed ", transposed, " ", key), func() ([]float32, error) {
-		dst := make([]float32, gemm.PackedLen(k, n))
+		// Nothing is allocated before the bytes are known to be there.
 		if raw, asStored, ok := w.rows(v); ok {
 			form := straight
 			if !asStored {
 				form = turned
 			}
+			dst := make([]float32, gemm.PackedLen(k, n))
 			return dst, w.packRows(dst, raw, v.Type.Enc.Stored(v.Type.Elem), k, n, form)
 		}
 		f, err := w.decode(v)
@@ -222,6 +223,7 @@ func (w *weights) packed(v *graph.Value, transposed bool) ([]float32, error) {
 		if transposed {
 			ld = k
 		}
+		dst := make([]float32, gemm.PackedLen(k, n))
 		return dst, gemm.Pack(dst, f, k, n, ld, straight)
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"testing"
 
@@ -242,5 +243,31 @@ func TestFusion(t *testing.T) {
 			require.NoError(t, err)
 			near(t, ops.Contraction, want.Outputs["y0"], y)
 		})
+	}
+}
+
+// A file that claims to be large costs nothing before it is known not to be.
+func TestClaimsCostNothing(t *testing.T) {
+	d := open(t, "cpu")
+	for _, e := range []enc.Encoding{{}, enc.As(enc.F16), enc.Blocked(enc.I8, 0, 32), enc.GGUF(enc.Q8_0, 1)} {
+		b := graph.NewBuilder("claims", ops.Standard)
+		b.Source(graph.Source{Name: "weights"})
+		typ := graph.OfInts(enc.F32, 1<<15, 1<<14)
+		typ.Enc = e
+		part := graph.Part{Source: "weights", Elem: enc.F32, Shape: []int64{1 << 15, 1 << 14}, Enc: e}
+		if e.Kind == enc.Plain {
+			part.Elem, part.Enc = e.Stored(enc.F32), enc.Encoding{}
+		}
+		w := b.Weight("w", typ, &graph.Weight{Parts: []graph.Part{part}})
+		b.Output("y", b.Op("MatMul", ids{b.Input("x", graph.OfInts(enc.F32, 1, 1<<15)), w}))
+		b.Output("z", b.Op("Gather", ids{w, b.Input("i", graph.OfInts(enc.I64, 1))}))
+		g, err := b.Build()
+		require.NoError(t, err)
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		_, err = d.Compile(context.Background(), g, driver.CompileOptions{Data: make(file, 1000)})
+		runtime.ReadMemStats(&after)
+		require.ErrorContains(t, err, "truncated")
+		require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(16<<20), e)
 	}
 }
