@@ -376,10 +376,11 @@ func (b *build) temp(elem enc.Elem, shape ...int) *tensor {
 func (b *build) step(do func() error) { b.steps = append(b.steps, step{b.node, do}) }
 
 // alias makes out the same memory as in, read-only, with a shape of its own:
-// Reshape costs nothing. An output of the graph needs bytes of its own, and
-// so does what would outlive an update of the state it is a version of.
+// Reshape costs nothing. An output of the graph needs bytes of its own. A
+// version of a state may be aliased: the verifier has seen that a version that
+// is read is not updated.
 func (b *build) alias(out, in *tensor) {
-	if out.place == inArg || in.state >= 0 {
+	if out.place == inArg {
 		b.copy(out, in)
 		return
 	}
