@@ -16,7 +16,7 @@ func TestTopology(t *testing.T) {
 		return hal.Wrap(name, fakeDevice{f})
 	}
 	kinds := func(k ...driver.ShareKind) []driver.ShareKind { return k }
-	cpu := device("cpu", driver.Heap{Export: kinds(driver.HostPtr), Import: kinds(driver.HostPtr, driver.MemFD)})
+	cpu := device("cpu", driver.Heap{Export: kinds(driver.MemFD, driver.HostPtr), Import: kinds(driver.HostPtr, driver.MemFD)})
 	gpu := device("gpu",
 		driver.Heap{Name: "vram"},
 		driver.Heap{Name: "shared", Import: kinds(driver.MemFD, driver.HostPtr, driver.DMABuf), Export: kinds(driver.DMABuf)})
@@ -39,7 +39,7 @@ func TestTopology(t *testing.T) {
 	}
 	at := func(i, j int) [2]string { return [2]string{string(edges[i*3+j].Share), string(edges[i*3+j].Kind)} }
 	require.Equal(t, [2]string{"import", "host"}, at(0, 1), "the cheapest kind that both have")
-	require.Equal(t, [2]string{"copy", ""}, at(0, 2))
+	require.Equal(t, [2]string{"import", "memfd"}, at(0, 2))
 	require.Equal(t, [2]string{"copy", ""}, at(1, 0), "the other way is another edge")
 	require.Equal(t, [2]string{"import", "dmabuf"}, at(1, 2))
 	require.Equal(t, [2]string{"copy", ""}, at(2, 0))

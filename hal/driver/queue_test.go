@@ -259,13 +259,14 @@ func TestQueueClose(t *testing.T) {
 		<-release
 		return nil
 	})
-	running, pending, gate := timeline(t, q), timeline(t, q), timeline(t, q)
+	running, pending, gate, next := timeline(t, q), timeline(t, q), timeline(t, q), timeline(t, q)
 	ctx := within(t)
 	submit := func(tl driver.Timeline, wait ...driver.Point) {
 		require.NoError(t, q.Submit(ctx, &driver.Batch{Wait: wait, Cmds: []driver.Cmd{{Op: driver.Run}}, Signal: []driver.Point{{T: tl, V: 1}}}))
 	}
 	submit(running)
 	submit(pending, driver.Point{T: gate, V: 1}) // a gate that nobody opens
+	submit(next)                                 // would close started a second time
 	<-started
 	closed := make(chan error, 2)
 	for range 2 { // twice, at the same time
@@ -281,6 +282,7 @@ func TestQueueClose(t *testing.T) {
 	require.NoError(t, <-closed)
 	require.NoError(t, running.Wait(ctx, 1), "the running command was let finish")
 	require.ErrorIs(t, pending.Wait(ctx, 1), driver.ErrClosed)
+	require.ErrorIs(t, next.Wait(ctx, 1), driver.ErrClosed)
 	require.ErrorIs(t, q.Submit(ctx, &driver.Batch{}), driver.ErrClosed)
 	require.NoError(t, q.Close(), "again")
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -147,6 +148,32 @@ func TestTimelineLosesNoWakeUps(t *testing.T) {
 	}
 	wg.Wait()
 	t.Logf("%d waits were given up", cancelled.Load())
+}
+
+// A waiter that is woken and cancelled at once leaves nothing behind that
+// would wake the next.
+func TestTimelineWokenAndCancelled(t *testing.T) {
+	for range 300 {
+		tl := driver.NewHostTimeline(0)
+		ctx, cancel := context.WithCancel(context.Background())
+		done := make(chan error)
+		go func() {
+			err := tl.Wait(ctx, 1)
+			if err != nil && !errors.Is(err, context.Canceled) {
+				done <- err
+				return
+			}
+			short, cancel := context.WithTimeout(context.Background(), 10*time.Microsecond)
+			defer cancel()
+			done <- tl.Wait(short, 2) // nobody signals it
+		}()
+		for range 20 {
+			runtime.Gosched() // the goroutine waits by now, usually
+		}
+		cancel() // decides how Wait ends, before the goroutine gets to run
+		_ = tl.Signal(1)
+		require.ErrorIs(t, <-done, context.DeadlineExceeded)
+	}
 }
 
 // Two goroutines hand a value back and forth: one lost wake-up and they hang.
