@@ -10,7 +10,9 @@ func init() {
 	arithmetic("Add", addition)
 	arithmetic("Sub", numbers(vec.Sub[float32], vec.Sub[float64], vec.Sub[int64], vec.Sub[int32], vec.Sub[int16], vec.Sub[int8], vec.Sub[uint64], vec.Sub[uint32], vec.Sub[uint16], vec.Sub[uint8]))
 	arithmetic("Mul", multiplication)
-	arithmetic("Div", numbers(vec.Div[float32], vec.Div[float64], vec.DivInt[int64], vec.DivInt[int32], vec.DivInt[int16], vec.DivInt[int8], vec.DivInt[uint64], vec.DivInt[uint32], vec.DivInt[uint16], vec.DivInt[uint8]))
+	arithmetic("Div", numbers(vec.Div[float32], vec.Div[float64],
+		vec.DivInt[int64], vec.DivInt[int32], vec.DivInt[int16], vec.DivInt[int8],
+		vec.DivInt[uint64], vec.DivInt[uint32], vec.DivInt[uint16], vec.DivInt[uint8]))
 	arithmetic("PRelu", numbers(prelu[float32], prelu[float64], prelu[int64], prelu[int32], prelu[int16], prelu[int8], prelu[uint64], prelu[uint32], prelu[uint16], prelu[uint8]))
 
 	variadic("Sum", addition)
@@ -45,11 +47,15 @@ func init() {
 	for name, t := range map[string]binaryTable{"And": {enc.Bool: rowsOf(vec.And)}, "Or": {enc.Bool: rowsOf(vec.Or)}, "Xor": {enc.Bool: rowsOf(vec.Xor)}} {
 		register(name, lowering{elems: ops.Bools, lower: broadcasting(t)})
 	}
-	equal := compared(vec.Equal[float32], vec.Equal[float64], vec.Equal[int64], vec.Equal[int32], vec.Equal[int16], vec.Equal[int8], vec.Equal[uint64], vec.Equal[uint32], vec.Equal[uint16], vec.Equal[uint8])
+	equal := compared(vec.Equal[float32], vec.Equal[float64],
+		vec.Equal[int64], vec.Equal[int32], vec.Equal[int16], vec.Equal[int8],
+		vec.Equal[uint64], vec.Equal[uint32], vec.Equal[uint16], vec.Equal[uint8])
 	equal[enc.Bool] = rowsOf(vec.Equal[bool])
 	register("Equal", lowering{elems: ops.Numbers | ops.Bools, lower: broadcasting(equal)})
 	less := compared(vec.Less[float32], vec.Less[float64], vec.Less[int64], vec.Less[int32], vec.Less[int16], vec.Less[int8], vec.Less[uint64], vec.Less[uint32], vec.Less[uint16], vec.Less[uint8])
-	atMost := compared(vec.LessOrEqual[float32], vec.LessOrEqual[float64], vec.LessOrEqual[int64], vec.LessOrEqual[int32], vec.LessOrEqual[int16], vec.LessOrEqual[int8], vec.LessOrEqual[uint64], vec.LessOrEqual[uint32], vec.LessOrEqual[uint16], vec.LessOrEqual[uint8])
+	atMost := compared(vec.LessOrEqual[float32], vec.LessOrEqual[float64],
+		vec.LessOrEqual[int64], vec.LessOrEqual[int32], vec.LessOrEqual[int16], vec.LessOrEqual[int8],
+		vec.LessOrEqual[uint64], vec.LessOrEqual[uint32], vec.LessOrEqual[uint16], vec.LessOrEqual[uint8])
 	arithmetic("Less", less)
 	arithmetic("LessOrEqual", atMost)
 	register("Greater", lowering{elems: ops.Numbers, lower: swapped(broadcasting(less))})

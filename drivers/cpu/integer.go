@@ -5,11 +5,14 @@ import (
 	"math"
 	"slices"
 
+	"github.com/heddle-ml/heddle/graph"
+	"github.com/heddle-ml/heddle/graph/dim"
 	"github.com/heddle-ml/heddle/graph/enc"
 	"github.com/heddle-ml/heddle/hal/driver"
 	"github.com/heddle-ml/heddle/ops"
 	"github.com/heddle-ml/heddle/ops/kern/conv"
 	"github.com/heddle-ml/heddle/ops/kern/gemm"
+	"github.com/heddle-ml/heddle/ops/kern/vec"
 )
 
 func init() {
@@ -17,7 +20,12 @@ func init() {
 	register("MatMulInteger", lowering{elems: bytes, lower: func(b *build, c *call) error {
 		return b.byteProduct(c.out[0], c.in[0], c.in[1], c.input(2), c.input(3))
 	}})
-	register("QLinearMatMul", lowering{elems: bytes, lower: qlinearMatMul})
+	register("QLinearMatMul", lowering{elems: bytes, lower: qlinearMatMul, check: func(c *graph.Call) string {
+		if variesAlong(c.Type(1).Shape, c.Type(0).Shape, 1) || variesAlong(c.Type(4).Shape, c.Type(3).Shape, 2) {
+			return "a scale that varies within the terms of a sum"
+		}
+		return ""
+	}})
 	register("ConvInteger", lowering{elems: bytes, lower: func(b *build, c *call) error {
 		return b.byteConv(c, c.out[0], c.in[0], c.in[1], c.input(2), c.input(3))
 	}})
@@ -26,6 +34,16 @@ func init() {
 
 // byteKinds is which of i8 and u8 the two operands of an integer product are.
 type byteKinds struct{ a, b enc.Elem }
+
+// variesAlong tells whether scales or zero points of the given shape, for a
+// matrix, vary along its dimension that products sum over, the fromEnd-th from
+// the end.
+func variesAlong(s, matrix dim.Shape, fromEnd int) bool {
+	if len(matrix) == 1 { // a vector is nothing but that dimension
+		return len(s) == 1 && !s[0].Is(1)
+	}
+	return len(s) > 1 && len(s) >= fromEnd && !s[len(s)-fromEnd].Is(1)
+}
 
 // byteProduct adds out = (x-zx)*(y-zy) in int32, with MatMul's rules.
 func (b *build) byteProduct(out, x, y, zx, zy *tensor) error {
@@ -36,6 +54,9 @@ func (b *build) byteProduct(out, x, y, zx, zy *tensor) error {
 	}[byteKinds{x.elem, y.elem}]
 	if f == nil {
 		return fmt.Errorf("a product of %s and %s: %w", x.elem, y.elem, driver.ErrUnsupported)
+	}
+	if zx != nil && variesAlong(shapeOf(zx), shapeOf(x), 1) || zy != nil && variesAlong(shapeOf(zy), shapeOf(y), 2) {
+		return b.plainProduct(out, b.centred(x, zx, true), b.centred(y, zy, false))
 	}
 	// Zero points of x are one for each row, which may differ between batches;
 	// spelled out they can be cut like the rows themselves.
@@ -48,6 +69,31 @@ func (b *build) byteProduct(out, x, y, zx, zy *tensor) error {
 	}
 	f(b, p, out, x, y, zx, zy)
 	return nil
+}
+
+func shapeOf(t *tensor) dim.Shape {
+	s := make(dim.Shape, t.rank())
+	for i, d := range t.shape {
+		s[i] = dim.Of(int64(d))
+	}
+	return s
+}
+
+// centred returns codes less their zero points as i32.
+func (b *build) centred(t, zero *tensor, rows bool) *tensor {
+	wide := b.temp(enc.I32, t.shape...)
+	b.cast(wide, t)
+	if zero == nil {
+		return wide
+	}
+	shape := zero.shape
+	if rows && len(shape) == 1 && t.rank() > 1 {
+		shape = []int{shape[0], 1}
+	}
+	z := b.temp(enc.I32, shape...)
+	b.cast(z, zero)
+	b.broadcast2(wide, wide, z, rowsOf(vec.Sub[int32])(wide, wide, z))
+	return wide
 }
 
 // perRow returns the scales or zero points of a matrix as one number, or one

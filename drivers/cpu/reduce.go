@@ -28,15 +28,29 @@ func foldOf[T any](f func(dst, src []T, outer, n, inner int)) fold {
 const reducible = ops.Floats | ops.Indices | ops.TypeSet(1<<enc.U64|1<<enc.U32)
 
 func init() {
-	sums := folds{enc.F32: foldOf(reduce.Sum[float32]), enc.F64: foldOf(reduce.Sum[float64]), enc.I64: foldOf(reduce.Sum[int64]), enc.I32: foldOf(reduce.Sum[int32]), enc.U64: foldOf(reduce.Sum[uint64]), enc.U32: foldOf(reduce.Sum[uint32])}
+	sums := folds{enc.F32: foldOf(reduce.Sum[float32]), enc.F64: foldOf(reduce.Sum[float64]),
+		enc.I64: foldOf(reduce.Sum[int64]), enc.I32: foldOf(reduce.Sum[int32]),
+		enc.U64: foldOf(reduce.Sum[uint64]), enc.U32: foldOf(reduce.Sum[uint32])}
 	reduction("ReduceSum", reducible, sums)
-	reduction("ReduceMean", reducible, folds{enc.F32: foldOf(reduce.Mean[float32]), enc.F64: foldOf(reduce.Mean[float64]), enc.I64: foldOf(reduce.Mean[int64]), enc.I32: foldOf(reduce.Mean[int32]), enc.U64: foldOf(reduce.Mean[uint64]), enc.U32: foldOf(reduce.Mean[uint32])})
-	reduction("ReduceProd", reducible, folds{enc.F32: foldOf(product[float32]), enc.F64: foldOf(reduce.Prod[float64]), enc.I64: foldOf(reduce.Prod[int64]), enc.I32: foldOf(reduce.Prod[int32]), enc.U64: foldOf(reduce.Prod[uint64]), enc.U32: foldOf(reduce.Prod[uint32])})
+	reduction("ReduceMean", reducible, folds{enc.F32: foldOf(reduce.Mean[float32]), enc.F64: foldOf(reduce.Mean[float64]),
+		enc.I64: foldOf(reduce.Mean[int64]), enc.I32: foldOf(reduce.Mean[int32]),
+		enc.U64: foldOf(reduce.Mean[uint64]), enc.U32: foldOf(reduce.Mean[uint32])})
+	reduction("ReduceProd", reducible, folds{enc.F32: foldOf(product[float32]), enc.F64: foldOf(reduce.Prod[float64]),
+		enc.I64: foldOf(reduce.Prod[int64]), enc.I32: foldOf(reduce.Prod[int32]),
+		enc.U64: foldOf(reduce.Prod[uint64]), enc.U32: foldOf(reduce.Prod[uint32])})
 	extrema := reducible | ops.TypeSet(1<<enc.I8|1<<enc.U8|1<<enc.Bool)
-	reduction("ReduceMax", extrema, folds{enc.F32: foldOf(reduce.Max[float32]), enc.F64: foldOf(reduce.Max[float64]), enc.I64: foldOf(reduce.Max[int64]), enc.I32: foldOf(reduce.Max[int32]), enc.I8: foldOf(reduce.Max[int8]), enc.U64: foldOf(reduce.Max[uint64]), enc.U32: foldOf(reduce.Max[uint32]), enc.U8: foldOf(reduce.Max[uint8]), enc.Bool: foldOf(reduce.Any)})
-	reduction("ReduceMin", extrema, folds{enc.F32: foldOf(reduce.Min[float32]), enc.F64: foldOf(reduce.Min[float64]), enc.I64: foldOf(reduce.Min[int64]), enc.I32: foldOf(reduce.Min[int32]), enc.I8: foldOf(reduce.Min[int8]), enc.U64: foldOf(reduce.Min[uint64]), enc.U32: foldOf(reduce.Min[uint32]), enc.U8: foldOf(reduce.Min[uint8]), enc.Bool: foldOf(reduce.All)})
-	reduction("ReduceSumSquare", reducible, folds{enc.F32: foldOf(reduce.SumSquares[float32]), enc.F64: foldOf(reduce.SumSquares[float64]), enc.I64: foldOf(reduce.SumSquares[int64]), enc.I32: foldOf(reduce.SumSquares[int32]), enc.U64: foldOf(reduce.SumSquares[uint64]), enc.U32: foldOf(reduce.SumSquares[uint32])})
-	reduction("ReduceL1", reducible, folds{enc.F32: foldOf(sumAbs[float32]), enc.F64: foldOf(sumAbs[float64]), enc.I64: foldOf(sumAbs[int64]), enc.I32: foldOf(sumAbs[int32]), enc.U64: foldOf(sumAbs[uint64]), enc.U32: foldOf(sumAbs[uint32])})
+	reduction("ReduceMax", extrema, folds{enc.F32: foldOf(reduce.Max[float32]), enc.F64: foldOf(reduce.Max[float64]),
+		enc.I64: foldOf(reduce.Max[int64]), enc.I32: foldOf(reduce.Max[int32]), enc.I8: foldOf(reduce.Max[int8]),
+		enc.U64: foldOf(reduce.Max[uint64]), enc.U32: foldOf(reduce.Max[uint32]), enc.U8: foldOf(reduce.Max[uint8]), enc.Bool: foldOf(reduce.Any)})
+	reduction("ReduceMin", extrema, folds{enc.F32: foldOf(reduce.Min[float32]), enc.F64: foldOf(reduce.Min[float64]),
+		enc.I64: foldOf(reduce.Min[int64]), enc.I32: foldOf(reduce.Min[int32]), enc.I8: foldOf(reduce.Min[int8]),
+		enc.U64: foldOf(reduce.Min[uint64]), enc.U32: foldOf(reduce.Min[uint32]), enc.U8: foldOf(reduce.Min[uint8]), enc.Bool: foldOf(reduce.All)})
+	reduction("ReduceSumSquare", reducible, folds{enc.F32: foldOf(reduce.SumSquares[float32]), enc.F64: foldOf(reduce.SumSquares[float64]),
+		enc.I64: foldOf(reduce.SumSquares[int64]), enc.I32: foldOf(reduce.SumSquares[int32]),
+		enc.U64: foldOf(reduce.SumSquares[uint64]), enc.U32: foldOf(reduce.SumSquares[uint32])})
+	reduction("ReduceL1", reducible, folds{enc.F32: foldOf(sumAbs[float32]), enc.F64: foldOf(sumAbs[float64]),
+		enc.I64: foldOf(sumAbs[int64]), enc.I32: foldOf(sumAbs[int32]),
+		enc.U64: foldOf(sumAbs[uint64]), enc.U32: foldOf(sumAbs[uint32])})
 	// Those that leave the integers go through float64 whatever their type.
 	throughFloats("ReduceL2", func(src []float64) float64 {
 		s := 0.0
@@ -58,8 +72,12 @@ func init() {
 		return s[0]
 	})
 	for name, low := range map[string]map[enc.Elem]func(out, in *tensor, last bool) func(lo, hi, n, inner int){
-		"ArgMax": {enc.F32: argOf(reduce.ArgMax[float32]), enc.F64: argOf(reduce.ArgMax[float64]), enc.I64: argOf(reduce.ArgMax[int64]), enc.I32: argOf(reduce.ArgMax[int32]), enc.I16: argOf(reduce.ArgMax[int16]), enc.I8: argOf(reduce.ArgMax[int8]), enc.U64: argOf(reduce.ArgMax[uint64]), enc.U32: argOf(reduce.ArgMax[uint32]), enc.U16: argOf(reduce.ArgMax[uint16]), enc.U8: argOf(reduce.ArgMax[uint8])},
-		"ArgMin": {enc.F32: argOf(reduce.ArgMin[float32]), enc.F64: argOf(reduce.ArgMin[float64]), enc.I64: argOf(reduce.ArgMin[int64]), enc.I32: argOf(reduce.ArgMin[int32]), enc.I16: argOf(reduce.ArgMin[int16]), enc.I8: argOf(reduce.ArgMin[int8]), enc.U64: argOf(reduce.ArgMin[uint64]), enc.U32: argOf(reduce.ArgMin[uint32]), enc.U16: argOf(reduce.ArgMin[uint16]), enc.U8: argOf(reduce.ArgMin[uint8])},
+		"ArgMax": {enc.F32: argOf(reduce.ArgMax[float32]), enc.F64: argOf(reduce.ArgMax[float64]),
+			enc.I64: argOf(reduce.ArgMax[int64]), enc.I32: argOf(reduce.ArgMax[int32]), enc.I16: argOf(reduce.ArgMax[int16]), enc.I8: argOf(reduce.ArgMax[int8]),
+			enc.U64: argOf(reduce.ArgMax[uint64]), enc.U32: argOf(reduce.ArgMax[uint32]), enc.U16: argOf(reduce.ArgMax[uint16]), enc.U8: argOf(reduce.ArgMax[uint8])},
+		"ArgMin": {enc.F32: argOf(reduce.ArgMin[float32]), enc.F64: argOf(reduce.ArgMin[float64]),
+			enc.I64: argOf(reduce.ArgMin[int64]), enc.I32: argOf(reduce.ArgMin[int32]), enc.I16: argOf(reduce.ArgMin[int16]), enc.I8: argOf(reduce.ArgMin[int8]),
+			enc.U64: argOf(reduce.ArgMin[uint64]), enc.U32: argOf(reduce.ArgMin[uint32]), enc.U16: argOf(reduce.ArgMin[uint16]), enc.U8: argOf(reduce.ArgMin[uint8])},
 	} {
 		register(name, lowering{elems: ops.Numbers, lower: widened(func(b *build, c *call) error {
 			in, out := c.in[0], c.out[0]

@@ -472,6 +472,15 @@ var operatorSamples = map[string][]sample{
 		one(func(l *lab) graph.ValueID {
 			return l.b.Op("MatMulInteger", ids{l.x(0, 127, l.n(3), c(4)), l.input(enc.U8, 0, 255, c(4))})
 		}),
+		one(func(l *lab) graph.ValueID { // zero points that differ from term to term
+			return l.b.Op("MatMulInteger", ids{l.x(0, 127, l.n(3), c(4)), l.input(enc.I8, 0, 127, c(4), c(5)), l.x(0, 127, c(1), c(4)), l.input(enc.I8, 0, 9, c(4), c(1))})
+		}),
+		one(func(l *lab) graph.ValueID {
+			return l.b.Op("MatMulInteger", ids{l.x(0, 127, l.n(3), c(4)), l.input(enc.I8, 0, 127, c(4)), l.x(0, 127, l.n(3)), l.input(enc.I8, 0, 9, c(4))})
+		}),
+		one(func(l *lab) graph.ValueID { // one for each row of each matrix
+			return l.b.Op("MatMulInteger", ids{l.x(0, 127, c(2), l.n(3), c(4)), l.input(enc.I8, 0, 127, c(2), c(4), c(5)), l.x(0, 127, c(2), l.n(3), c(1)), l.input(enc.I8, 0, 9, c(1), c(1), c(5))})
+		}),
 	},
 	"QLinearMatMul": {one(func(l *lab) graph.ValueID {
 		return l.b.Op("QLinearMatMul", ids{
