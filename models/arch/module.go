@@ -49,7 +49,7 @@ func (m *module) tensor(name string, shape ...int64) (graph.Part, bool) {
 	}
 	p, err := m.w.Tensor(name)
 	if err != nil {
-		m.Fail(fmt.Errorf("%w, but config.json asks for it", err))
+		m.Fail(fmt.Errorf("config.json asks for it: %w", err))
 		return graph.Part{}, false
 	}
 	if !p.Elem.IsFloat() {

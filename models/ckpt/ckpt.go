@@ -25,6 +25,7 @@ type Checkpoint struct {
 	sources []graph.Source
 	data    map[string]*safetensors.File
 	tensors map[string]graph.Part
+	odd     map[string]safetensors.DType // tensors stored in types that no graph has
 }
 
 // ErrNoTensor is wrapped by errors about a tensor that is not there.
@@ -71,21 +72,29 @@ var elems = map[safetensors.DType]enc.Elem{
 }
 
 func index(name string, files fs.FS, set *safetensors.Set) (*Checkpoint, error) {
-	c := &Checkpoint{name: name, files: files, set: set, data: map[string]*safetensors.File{}, tensors: map[string]graph.Part{}}
+	c := &Checkpoint{name: name, files: files, set: set, data: map[string]*safetensors.File{}, tensors: map[string]graph.Part{}, odd: map[string]safetensors.DType{}}
+	sources := map[*safetensors.File]string{}
 	for _, f := range set.Files() {
-		source := filepath.Base(f.Name())
-		c.data[source] = f
+		source := f.Name()
+		if inside, err := filepath.Rel(name, source); err == nil && filepath.IsLocal(inside) {
+			source = filepath.ToSlash(inside) // the index may name files in folders
+		}
+		c.data[source], sources[f] = f, source
 		ident := sha256.New()
 		for _, t := range f.Tensors() {
 			fmt.Fprintf(ident, "%s %s %v %d\n", t.Name, t.DType, t.Shape, t.Offset)
-			e, ok := elems[t.DType]
-			if !ok {
-				continue // found missing when somebody wants it
-			}
-			c.tensors[t.Name] = graph.Part{Source: source, Offset: t.Offset, Elem: e, Shape: t.Shape}
 		}
 		digest(ident, f)
 		c.sources = append(c.sources, graph.Source{Name: source, Size: f.Size(), ID: hex.EncodeToString(ident.Sum(nil))[:32]})
+	}
+	for _, n := range set.Names() {
+		f, t, _ := set.Lookup(n)
+		e, ok := elems[t.DType]
+		if !ok {
+			c.odd[n] = t.DType // an error when somebody wants it
+			continue
+		}
+		c.tensors[n] = graph.Part{Source: sources[f], Offset: t.Offset, Elem: e, Shape: t.Shape}
 	}
 	sort.Slice(c.sources, func(i, j int) bool { return c.sources[i].Name < c.sources[j].Name })
 	return c, nil
@@ -170,9 +179,13 @@ func (c *Checkpoint) Source(name string) ([]byte, error) {
 }
 
 // Has reports whether there is a tensor of that name.
-func (c *Checkpoint) Has(name string) bool { _, ok := c.tensors[name]; return ok }
+func (c *Checkpoint) Has(name string) bool {
+	_, ok := c.tensors[name]
+	_, odd := c.odd[name]
+	return ok || odd
+}
 
-// Names lists the tensors, sorted.
+// Names lists the tensors that can be read, sorted.
 func (c *Checkpoint) Names() []string {
 	out := make([]string, 0, len(c.tensors))
 	for n := range c.tensors {
@@ -185,6 +198,9 @@ func (c *Checkpoint) Names() []string {
 // Tensor returns a reference to a tensor.
 func (c *Checkpoint) Tensor(name string) (graph.Part, error) {
 	p, ok := c.tensors[name]
+	if d, odd := c.odd[name]; odd {
+		return graph.Part{}, fmt.Errorf("ckpt: model %s: tensor %q: %w", c.name, name, d.Usable())
+	}
 	if !ok {
 		return graph.Part{}, fmt.Errorf("ckpt: model %s: tensor %q: %w", c.name, name, ErrNoTensor)
 	}
