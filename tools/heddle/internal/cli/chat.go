@@ -281,6 +281,7 @@ func (c *conversation) ask(ctx context.Context, text string) error {
 	c.turns++
 	c.shown = nil
 	if c.a.err.Terminal {
+		x.Grids = nil // image has told about pictures
 		c.a.note("%s", took(c.m, x, 0))
 	}
 	return nil

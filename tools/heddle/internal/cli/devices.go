@@ -142,6 +142,7 @@ func (a *app) device(ctx context.Context, drv string, info driver.DeviceInfo) (r
 	seen := map[string]bool{}
 	for _, o := range c.Ops {
 		for _, e := range o.Encodings {
+			e = strings.TrimSuffix(e, "(") // the beginning of a form with details
 			if !seen[e] {
 				seen[e] = true
 				r.Encodings = append(r.Encodings, e)
