@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -32,10 +33,18 @@ type file struct {
 // in returns the package's folder.
 func (f *file) in() string { return path.Dir(f.path) }
 
-// tree parses every Go file of the module: also those that this machine does not
-// build, which the go command would leave out.
+// tree returns every Go file of the module.
 func tree(t *testing.T) []*file {
 	t.Helper()
+	files, err := parseTree()
+	require.NoError(t, err)
+	require.Greater(t, len(files), 100, "the module has more files than that: was it found?")
+	return files
+}
+
+// parseTree parses every Go file, once: also those that this machine does not
+// build, which the go command would leave out.
+var parseTree = sync.OnceValues(func() ([]*file, error) {
 	var out []*file
 	root := shared.Root()
 	err := filepath.WalkDir(root, func(p string, d fs.DirEntry, err error) error {
@@ -70,10 +79,8 @@ func tree(t *testing.T) []*file {
 		out = append(out, f)
 		return nil
 	})
-	require.NoError(t, err)
-	require.Greater(t, len(out), 100, "the module has more files than that: was it found?")
-	return out
-}
+	return out, err
+})
 
 // isModule reports whether a folder is a module of its own, such as a
 // generator with dependencies that the rest does not need.
