@@ -18,6 +18,9 @@ import (
 	"github.com/heddle-ml/heddle/hal"
 	"github.com/heddle-ml/heddle/hal/driver"
 	"github.com/heddle-ml/heddle/internal/shared"
+	"github.com/heddle-ml/heddle/models"
+	"github.com/heddle-ml/heddle/models/demo"
+	"github.com/heddle-ml/heddle/scheduler"
 	"github.com/heddle-ml/heddle/tools/heddle/internal/cli"
 )
 
@@ -151,6 +154,23 @@ func TestRunDevices(t *testing.T) {
 	require.Contains(t, r.err, "heddle: warning: ")
 	execute(t, "", append([]string{"run", "--strict", "--device", "npu:0,cpu"}, question...)...).oneLine(t, 1, "npu", "no such driver")
 	execute(t, "", append([]string{"run", "--device", "npu:0"}, question...)...).oneLine(t, 1, "npu", "it has cpu, null")
+}
+
+// A saved plan gives the same placements and the same answer.
+func TestRunPlan(t *testing.T) {
+	m, err := models.OpenFS(t.Context(), demo.Name, demo.FS, &models.Options{
+		Registry: hal.NewRegistry(cpu.Driver{}), Policy: scheduler.Policy{Chunk: 16, TileBatch: 2, Static: true},
+	})
+	require.NoError(t, err)
+	path := filepath.Join(t.TempDir(), "plan.json")
+	f, err := os.Create(path)
+	require.NoError(t, err)
+	require.NoError(t, m.Plan().Save(f))
+	require.NoError(t, f.Close())
+	require.NoError(t, m.Close())
+	a := decode[answered](t, succeed(t, "", "run", "--json", "--plan", path, "--image", example("shapes.png"), "What is right of the yellow star?"))
+	require.Equal(t, "A blue square.", a.Answer)
+	require.Contains(t, a.Placement[0].Reason, "shapes are static")
 }
 
 func TestRunStats(t *testing.T) {

@@ -16,8 +16,12 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/heddle-ml/heddle/drivers/cpu"
+	"github.com/heddle-ml/heddle/hal"
 	"github.com/heddle-ml/heddle/internal/shared"
+	"github.com/heddle-ml/heddle/models"
 	"github.com/heddle-ml/heddle/models/ckpt/safetensors"
+	"github.com/heddle-ml/heddle/models/demo"
 	"github.com/heddle-ml/heddle/tools/heddle/internal/cli"
 )
 
@@ -246,6 +250,17 @@ func TestBadPlans(t *testing.T) {
 		r.oneLine(t, 1, c.want)
 	}
 	execute(t, "", "run", "--plan", "no/plan.json", "hello").oneLine(t, 1, "no/plan.json")
+	execute(t, "", "run", "--plan", "plan.json", "--device", "cpu", "hello").oneLine(t, 2, "plan", "device")
+
+	// A plan of another model, or of none.
+	path := filepath.Join(t.TempDir(), "plan.json")
+	m, err := models.OpenFS(t.Context(), demo.Name, demo.FS, &models.Options{Registry: hal.NewRegistry(cpu.Driver{}), Modules: []string{"llm"}})
+	require.NoError(t, err)
+	var b bytes.Buffer
+	require.NoError(t, m.Plan().Save(&b))
+	require.NoError(t, m.Close())
+	require.NoError(t, os.WriteFile(path, b.Bytes(), 0o644))
+	execute(t, "", "run", "--plan", path, "hello").oneLine(t, 1, "vision")
 }
 
 func TestBadQuestions(t *testing.T) {
@@ -303,7 +318,7 @@ func TestHelp(t *testing.T) {
 		require.Contains(t, help, "Examples:\n  heddle "+cmd)
 		require.Equal(t, help, succeed(t, "", "help", cmd))
 		for line := range strings.Lines(help) {
-			require.LessOrEqual(t, len(line), 160, line)
+			require.LessOrEqual(t, len(line), 101, line)
 		}
 	}
 	require.Regexp(t, `^heddle .*go1`, succeed(t, "", "--version"))

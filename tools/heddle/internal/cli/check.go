@@ -41,7 +41,7 @@ tensor is out of tolerance.`,
 		RunE: a.action(func(ctx context.Context, _ []string) error { return a.check(ctx, &f) }),
 	}
 	fl := cmd.Flags()
-	f.model.add(cmd, "model folder")
+	f.model.add(cmd, "model `folder`")
 	fl.StringVar(&f.expected, "expected", "", "safetensors `file` with inputs and what comes of them (default: expected.safetensors in the model folder)")
 	fl.StringVar(&f.dump, "dump", "", "write what was computed to this safetensors `file`, under the same names")
 	fl.Float64Var(&f.atol, "atol", 0, "absolute tolerance (default: 1e-4, for a vision tower alone 5e-5)")

@@ -49,7 +49,7 @@ in operator set 18 (Attention, RMSNormalization, RotaryEmbedding, ...) with
 older operators, which most runtimes know. Weights beyond two gigabytes go to a
 second file, F.onnx.data.`,
 		Example: `  heddle export --module vision -o vision.onnx
-  heddle export --model path/to/model --module prefill --decompose --bind chunk=128,rows=1 -o prefill.onnx
+  heddle export --model DIR --module prefill --decompose --bind chunk=128,rows=1 -o prefill.onnx
   heddle export --module decode --decompose --context 2048 -o decode.onnx`,
 		Args: atMost(0),
 		RunE: a.action(func(_ context.Context, _ []string) error { return a.export(&f) }),

@@ -27,7 +27,7 @@ func (m *modelFlag) add(cmd *cobra.Command, what string) {
 	_ = cmd.MarkFlagDirname("model") // fails only for a flag that does not exist
 }
 
-const modelHelp = "model folder (default: the embedded demo model)"
+const modelHelp = "model `folder` (default: the embedded demo model)"
 
 // name is what the model is called in output.
 func (m modelFlag) name() string {
@@ -127,6 +127,9 @@ func (p *placeFlags) add(cmd *cobra.Command, a *app) {
 func (p *placeFlags) addOpen(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&p.plan, "plan", "", "run by the plan in this `file` instead of making one")
+	for _, other := range []string{"device", "tile-batch", "chunk", "static"} {
+		cmd.MarkFlagsMutuallyExclusive("plan", other) // the plan says these
+	}
 	f.IntVar(&p.context, "context", 0, "longest conversation in `tokens` (default: the model's limit, at most 4096)")
 }
 

@@ -41,7 +41,11 @@ this program: it knows coloured shapes, short texts and bar charts.`,
 	}
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
-	root.CompletionOptions.HiddenDefaultCmd = false
+	width := a.out.Width()
+	if width < 60 {
+		width = 100
+	}
+	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), "Flags.FlagUsages ", fmt.Sprintf("Flags.FlagUsagesWrapped %d ", width)))
 	root.AddGroup(
 		&cobra.Group{ID: groupAsk, Title: "Ask a model:"},
 		&cobra.Group{ID: groupJudge, Title: "Judge a model or a device:"},

@@ -45,7 +45,7 @@ ids become text, written as it is; --no-special then leaves special tokens out.`
 		RunE: a.action(func(ctx context.Context, args []string) error { return a.tokenize(ctx, &f, args) }),
 	}
 	fl := cmd.Flags()
-	fl.StringVar(&f.model, "model", "", "model folder, tokenizer.json, or .gguf file (default: the embedded demo model)")
+	fl.StringVar(&f.model, "model", "", "model `folder`, tokenizer.json, or .gguf file (default: the embedded demo model)")
 	fl.BoolVar(&f.ids, "ids", false, "print the ids only, separated by blanks")
 	fl.BoolVar(&f.noSpecial, "no-special", false, "take TEXT as plain text: add no special tokens and recognise none")
 	fl.BoolVar(&f.noAdd, "no-add-special", false, "add no special tokens around TEXT, but recognise those in it")
