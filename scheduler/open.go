@@ -39,6 +39,9 @@ func Open(ctx context.Context, r *hal.Registry, policy Policy) (devs []*hal.Devi
 				names = append(names, n)
 			}
 		}
+		if err := ctx.Err(); err != nil { // nothing is found by who may not look
+			return nil, nil, err
+		}
 		if len(names) == 0 {
 			return nil, nil, fmt.Errorf("scheduler: this program has no usable driver (it has: %s); import drivers/static or drivers/all: %w", strings.Join(r.Names(), ", "), hal.ErrUnavailable)
 		}

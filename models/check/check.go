@@ -32,9 +32,11 @@ type Result struct {
 	Name  string  `json:"name"`
 	Shape []int64 `json:"shape"`
 	// Role is "input" for what the model was run on, else "compared".
-	Role   string  `json:"role"`
+	Role string `json:"role"`
+	// MaxAbs is the largest |got-want|, MaxRel the largest |got-want| / |want|
+	// where |want| > atol; the largest float64 where one is not finite.
 	MaxAbs float64 `json:"max_abs"`
-	MaxRel float64 `json:"max_rel"` // largest |got-want| / |want| where |want| > atol
+	MaxRel float64 `json:"max_rel"`
 	Atol   float64 `json:"atol"`
 	OK     bool    `json:"ok"`
 	// Reason says what is wrong where the numbers do not.
@@ -173,11 +175,12 @@ func (res *Result) measure(got, want tensor) bool {
 			}
 			d = math.Inf(1)
 		}
-		res.MaxAbs = math.Max(res.MaxAbs, d)
-		if math.Abs(w) > res.Atol {
-			res.MaxRel = math.Max(res.MaxRel, d/math.Abs(w))
-		}
 		ok = ok && d <= res.Atol
+		// JSON has no infinity.
+		res.MaxAbs = max(res.MaxAbs, min(d, math.MaxFloat64))
+		if math.Abs(w) > res.Atol && !math.IsInf(w, 0) {
+			res.MaxRel = max(res.MaxRel, min(d/math.Abs(w), math.MaxFloat64))
+		}
 	}
 	for i := range want.f {
 		at(float64(got.f[i]), float64(want.f[i]))
