@@ -483,3 +483,17 @@ func TestRefusals(t *testing.T) {
 		require.ErrorIs(t, err, hal.ErrUnsupported)
 	}
 }
+
+// The driver keeps the contract when a checker stands between it and its
+// callers.
+func TestContract(t *testing.T) {
+	d := open(t, "cpu?validate=1") // whose Close says what was found
+	for _, g := range []*graph.Graph{decoder3(t), vit3(t)} {
+		r := prepare(t, d, g, nil)
+		if r.x.Index(driver.RoleInput, "valid") >= 0 {
+			r.set(driver.RoleInput, "valid", graph.I64(16).Data)
+		}
+		require.NoError(t, r.run(r.x.MaxDims()...))
+		require.NoError(t, r.run(1))
+	}
+}

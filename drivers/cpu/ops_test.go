@@ -275,6 +275,10 @@ func TestOperators(t *testing.T) {
 		d := open(t, "cpu?tier="+table.Tier.String())
 		for _, o := range ops.List() {
 			samples := operatorSamples[o.Ref.String()]
+			if !lowered(o.Ref) && o.Decompose == nil {
+				t.Logf("%s has no kernel; Supports refuses it", o.Ref)
+				continue
+			}
 			if len(samples) == 0 {
 				t.Errorf("there is no sample of %s", o.Ref)
 			}
