@@ -100,13 +100,12 @@ func (b *build) folded(c *call, f binaryTable) {
 
 // prelu scales negative elements by a slope.
 func prelu[T vec.Number](dst, x, slope []T) {
-	for i := range dst {
-		v, s := x[i%len(x)], slope[i%len(slope)]
+	pairs(dst, x, slope, func(v, s T) T {
 		if v < 0 {
 			v *= s
 		}
-		dst[i] = v
-	}
+		return v
+	})
 }
 
 func modFloat[T vec.Float](fmod bool) func(dst, a, b []T) {

@@ -122,7 +122,11 @@ var operatorSamples = map[string][]sample{
 	"Ceil": unarySamples("Ceil", -9, 9), "Floor": unarySamples("Floor", -9, 9), "Round": unarySamples("Round", -9, 9),
 	"Reciprocal": unarySamples("Reciprocal", 0.1, 9), "Sqrt": unarySamples("Sqrt", 0, 9), "Exp": unarySamples("Exp", -9, 9), "Log": unarySamples("Log", 0.1, 0.9),
 	"Sin": unarySamples("Sin", -3, 3), "Cos": unarySamples("Cos", -1, 1), "Tanh": unarySamples("Tanh", -3, 3), "Erf": unarySamples("Erf", -3, 3),
-	"Sigmoid": unarySamples("Sigmoid", -9, 9), "Softplus": unarySamples("Softplus", -9, 9), "Softsign": unarySamples("Softsign", -9, 9), "Mish": unarySamples("Mish", -5, 5),
+	"Tan": unarySamples("Tan", -1, 1), "Asin": unarySamples("Asin", -1, 1), "Acos": unarySamples("Acos", -1, 1), "Atan": unarySamples("Atan", -5, 5),
+	"Sinh": unarySamples("Sinh", -3, 3), "Cosh": unarySamples("Cosh", -3, 3), "Asinh": unarySamples("Asinh", -3, 3), "Acosh": unarySamples("Acosh", 1, 9), "Atanh": unarySamples("Atanh", -0.9, 0.9),
+	"BitwiseAnd": binarySamples("BitwiseAnd", 0, 99, 0, 99), "BitwiseOr": binarySamples("BitwiseOr", 0, 99, 0, 99), "BitwiseXor": binarySamples("BitwiseXor", 0, 99, 0, 99), "BitwiseNot": unarySamples("BitwiseNot", 0, 99),
+	"BitShift": concatSamples(binarySamples("BitShift", 0, 255, 0, 12, graph.Str("direction", "LEFT")), binarySamples("BitShift", 0, 255, 0, 12, graph.Str("direction", "RIGHT"))),
+	"Sigmoid":  unarySamples("Sigmoid", -9, 9), "Softplus": unarySamples("Softplus", -9, 9), "Softsign": unarySamples("Softsign", -9, 9), "Mish": unarySamples("Mish", -5, 5),
 	"HardSwish": unarySamples("HardSwish", -4, 4), "HardSigmoid": unarySamples("HardSigmoid", -4, 4, graph.Float("alpha", 0.3)),
 	"LeakyRelu": unarySamples("LeakyRelu", -3, 3), "ThresholdedRelu": unarySamples("ThresholdedRelu", -3, 3),
 	"Elu": unarySamples("Elu", -3, 3, graph.Float("alpha", 0.5)), "Celu": unarySamples("Celu", -3, 3, graph.Float("alpha", 0.5)), "Selu": unarySamples("Selu", -3, 3),
@@ -414,6 +418,7 @@ var operatorSamples = map[string][]sample{
 	},
 	"AveragePool": poolSamples("AveragePool", graph.Int("count_include_pad", 1)),
 	"MaxPool":     append(poolSamples("MaxPool"), maxPoolSamples()...),
+	"Resize":      resizeSamples(),
 	"GlobalAveragePool": {one(func(l *lab) graph.ValueID {
 		return l.b.Op("GlobalAveragePool", ids{l.x(-1, 1, l.n(2), c(3), c(5), c(7))})
 	})},
@@ -551,6 +556,45 @@ func poolSamples(op string, attrs ...graph.Attr) []sample {
 			return l.b.Op(op, ids{l.x(-9, 9, c(1), c(2), c(4), c(5), c(6))}, append(kernel(2, 2, 3), graph.Str("auto_pad", "SAME_LOWER"))...)
 		}),
 	}
+}
+
+func resizeSamples() (out []sample) {
+	shape := func(l *lab) []dim.Dim { return []dim.Dim{l.n(2), c(3), c(7), c(5)} }
+	sizes := func(h, w int64, attrs ...graph.Attr) sample {
+		return one(func(l *lab) graph.ValueID {
+			return l.b.Op("Resize", ids{l.x(0, 99, shape(l)...), graph.NoValue, graph.NoValue, l.b.Ints(h, w)}, append(attrs, graph.Ints("axes", 2, 3))...)
+		})
+	}
+	scales := func(h, w float32, attrs ...graph.Attr) sample {
+		return one(func(l *lab) graph.ValueID {
+			return l.b.Op("Resize", ids{l.x(0, 99, shape(l)...), graph.NoValue, l.b.Const("", graph.F32([]int64{2}, h, w))}, append(attrs, graph.Ints("axes", 2, 3))...)
+		})
+	}
+	for _, way := range []string{"round_prefer_floor", "round_prefer_ceil", "floor", "ceil"} {
+		out = append(out, sizes(11, 3, graph.Str("nearest_mode", way)))
+	}
+	// Interpolated numbers are no integers: those types are tried by position
+	// alone, since a tie may be rounded either way.
+	for _, coords := range []string{"half_pixel", "half_pixel_symmetric", "pytorch_half_pixel", "align_corners", "asymmetric"} {
+		mode := graph.Str("coordinate_transformation_mode", coords)
+		out = append(out, sizes(4, 9, mode), scales(1.5, 0.7, mode))
+		for _, filter := range []string{"linear", "cubic"} {
+			f := graph.Str("mode", filter)
+			out = append(out, among(ops.Floats, []sample{sizes(11, 3, mode, f), scales(0.6, 2.5, mode, f), sizes(3, 2, mode, f, graph.Int("antialias", 1)), sizes(9, 1, mode, f, graph.Int("exclude_outside", 1))})...)
+		}
+	}
+	for _, filter := range []string{"nearest", "linear", "cubic"} {
+		s := one(func(l *lab) graph.ValueID {
+			roi := l.b.Const("", graph.F32([]int64{4}, 0.2, -0.3, 0.8, 1.2))
+			return l.b.Op("Resize", ids{l.x(0, 99, shape(l)...), roi, graph.NoValue, l.b.Ints(6, 8)}, graph.Ints("axes", 2, 3), graph.Str("mode", filter),
+				graph.Str("coordinate_transformation_mode", "tf_crop_and_resize"), graph.Float("extrapolation_value", 10))
+		})
+		if filter != "nearest" {
+			s = s.among(ops.Floats)
+		}
+		out = append(out, s)
+	}
+	return append(out, sizes(21, 20, graph.Str("keep_aspect_ratio_policy", "not_larger")), sizes(21, 20, graph.Str("keep_aspect_ratio_policy", "not_smaller")))
 }
 
 func maxPoolSamples() []sample {

@@ -53,7 +53,8 @@ func init() {
 	// Functions that go through float64, element by element.
 	for name, f := range map[string]func(float64) float64{
 		"Ceil": math.Ceil, "Floor": math.Floor, "Round": math.RoundToEven, "Reciprocal": func(x float64) float64 { return 1 / x },
-		"Log": math.Log, "Sin": math.Sin, "Cos": math.Cos,
+		"Log": math.Log, "Sin": math.Sin, "Cos": math.Cos, "Tan": math.Tan, "Asin": math.Asin, "Acos": math.Acos, "Atan": math.Atan,
+		"Sinh": math.Sinh, "Cosh": math.Cosh, "Asinh": math.Asinh, "Acosh": math.Acosh, "Atanh": math.Atanh,
 		"Softplus": vec.Softplus, "HardSwish": vec.HardSwish,
 		"Softsign": func(x float64) float64 { return x / (1 + math.Abs(x)) },
 		"Mish":     func(x float64) float64 { return x * math.Tanh(vec.Softplus(x)) },
