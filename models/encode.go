@@ -187,7 +187,14 @@ func (m *Model) Encode(ctx context.Context, picture img.RGB) (*Picture, error) {
 	return m.encode(ctx, picture)
 }
 
+// MaxAspect is how many times longer one side of a picture may be than the
+// other. Beyond, nothing is left of it at the resolution of any model.
+const MaxAspect = 200
+
 func (m *Model) encode(ctx context.Context, picture img.RGB) (*Picture, error) {
+	if long, short := max(picture.W, picture.H), min(picture.W, picture.H); long > MaxAspect*short {
+		return nil, fmt.Errorf("models: a picture of %dx%d pixels, one side more than %d times the other: nothing would be left of it at a model's resolution, crop it", picture.W, picture.H, MaxAspect)
+	}
 	if m.images == nil || m.vision == nil {
 		return nil, fmt.Errorf("models: %s: %s", m.files.Name(), m.lacks(moduleVision, m.images != nil, "takes no pictures"))
 	}

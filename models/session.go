@@ -27,7 +27,6 @@ type Session struct {
 	// shown says what each stands for: image tokens all have the same id.
 	cached []int32
 	shown  []source
-	closed bool // guarded by m.life
 }
 
 // NewSession starts an empty conversation, with a KV cache of its own.

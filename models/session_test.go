@@ -437,11 +437,12 @@ func TestStepAllocates(t *testing.T) {
 	}
 }
 
-// However far a picture is from any canvas, it becomes tiles.
+// A picture that is far from any canvas becomes tiles; one of which nothing
+// would be left is refused.
 func TestExtremePictures(t *testing.T) {
 	m := openDemo(t, scheduler.Policy{})
 	s := newSession(t, m)
-	for _, c := range [][2]int{{1, 1}, {4, 20000}, {20000, 4}, {1, 20000}, {3000, 2000}} {
+	for _, c := range [][2]int{{1, 1}, {4, 800}, {6000, 30}, {1, 200}, {3000, 2000}} {
 		p := img.RGB{W: c[0], H: c[1], Pix: make([]uint8, 3*c[0]*c[1])}
 		e, err := m.Encode(t.Context(), p)
 		require.NoError(t, err, "%dx%d", c[0], c[1])
@@ -449,6 +450,10 @@ func TestExtremePictures(t *testing.T) {
 		require.LessOrEqual(t, e.Grid.Tiles, 10)
 		s.Reset()
 		require.NotEmpty(t, ask(t, s, Turn{Text: "What color is the background?", Images: []img.RGB{p}}).Text)
+	}
+	for _, c := range [][2]int{{4, 20000}, {20000, 4}, {1, 201}} {
+		_, err := m.Encode(t.Context(), img.RGB{W: c[0], H: c[1], Pix: make([]uint8, 3*c[0]*c[1])})
+		require.ErrorContains(t, err, fmt.Sprintf("%dx%d", c[0], c[1]))
 	}
 	usable(t, s)
 }

@@ -209,14 +209,12 @@ func openPictures(files []string) ([]img.RGB, error) {
 	return out, nil
 }
 
-// maxAspect is how many times longer one side of a picture may be than the
-// other. Beyond, nothing is left of it at the resolution of any model.
-const maxAspect = 200
-
+// openPicture refuses what the model would refuse later, when the file's name
+// is still known.
 func openPicture(name string) (img.RGB, error) {
 	p, err := img.Open(name, img.Limits{})
-	if err == nil && max(p.W, p.H) > maxAspect*min(p.W, p.H) {
-		err = fmt.Errorf("picture %s: %dx%d pixels, one side more than %d times the other: nothing would be left of it at a model's resolution, crop it", name, p.W, p.H, maxAspect)
+	if err == nil && max(p.W, p.H) > models.MaxAspect*min(p.W, p.H) {
+		err = fmt.Errorf("picture %s: %dx%d pixels, one side more than %d times the other: nothing would be left of it at a model's resolution, crop it", name, p.W, p.H, models.MaxAspect)
 	}
 	return p, err
 }
