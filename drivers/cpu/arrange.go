@@ -49,7 +49,7 @@ func init() {
 		case 64:
 			triangle[uint64](b, out, in, k, upper)
 		default:
-			return fmt.Errorf("Trilu of %s: %w", out.elem, driver.ErrUnsupported)
+			return fmt.Errorf("no kernel for Trilu of %s: %w", out.elem, driver.ErrUnsupported)
 		}
 		return nil
 	}})

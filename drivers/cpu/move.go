@@ -279,7 +279,7 @@ func gather(b *build, c *call) error {
 		32: func(o int) error { return gatherRows[uint32](out, table, ints(), o, rows, width) }, 64: func(o int) error { return gatherRows[uint64](out, table, ints(), o, rows, width) },
 	}[table.elem.Bits()]
 	if pick == nil {
-		return fmt.Errorf("Gather of %s: %w", table.elem, driver.ErrUnsupported)
+		return fmt.Errorf("no kernel for Gather of %s: %w", table.elem, driver.ErrUnsupported)
 	}
 	b.step(func() error {
 		for o := range outer {

@@ -40,7 +40,7 @@ func pad(b *build, c *call) error {
 	case 64:
 		padWith[uint64](b, out, in, before, index)
 	default:
-		return fmt.Errorf("Pad of %s: %w", out.elem, driver.ErrUnsupported)
+		return fmt.Errorf("no kernel for Pad of %s: %w", out.elem, driver.ErrUnsupported)
 	}
 	return nil
 }
@@ -81,7 +81,7 @@ func (b *build) padConstant(out, in, value *tensor, before []int) error {
 	case 64:
 		fillWith[uint64](b, out, value)
 	default:
-		return fmt.Errorf("Pad of %s: %w", out.elem, driver.ErrUnsupported)
+		return fmt.Errorf("no kernel for Pad of %s: %w", out.elem, driver.ErrUnsupported)
 	}
 	from, to := dense(in.shape), dense(out.shape)
 	inAt, outAt := 0, 0

@@ -25,7 +25,7 @@ func where(b *build, c *call) error {
 	case 64:
 		return whereOf[uint64](b, c)
 	}
-	return fmt.Errorf("Where of %s: %w", c.out[0].elem, driver.ErrUnsupported)
+	return fmt.Errorf("no kernel for Where of %s: %w", c.out[0].elem, driver.ErrUnsupported)
 }
 
 func whereOf[T any](b *build, c *call) error {
