@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"github.com/heddle-ml/heddle/graph"
+	"github.com/heddle-ml/heddle/graph/enc"
 )
 
 func init() {
@@ -39,6 +40,7 @@ func init() {
 			e := b.Type(x).Elem
 			return b.Op("Where", values{b.Op("Less", values{scalar(b, e, attr64(c, "alpha", 1)), x}), x, scalar(b, e, 0)})
 		}))
+	Register(shrink())
 	Register(activation("Softsign", 22, Floats, Rounded, "x/(1+|x|).", nil,
 		func(b *graph.Builder, _ *graph.Call, x graph.ValueID) graph.ValueID {
 			return b.Op("Div", values{x, b.Op("Add", values{b.Op("Abs", values{x}), scalar(b, b.Type(x).Elem, 1)})})
@@ -194,6 +196,26 @@ func normalizer(name, doc string, finish func(b *graph.Builder, shifted, axes gr
 		axes := b.Ints(c.Attrs.Int("axis", -1))
 		shifted := b.Op("Sub", values{in[0], b.Op("ReduceMax", values{in[0], axes})})
 		return decomposed(b, finish(b, shifted, axes))
+	}
+	return o
+}
+
+// shrink describes Shrink, which other than activations takes integers too.
+// Their result is computed as a float64 and truncated.
+func shrink() Op {
+	o := activation("Shrink", 9, narrow, Rounded, "x + bias where x < -lambd, x - bias where x > lambd, else 0.",
+		[]AttrSpec{{Name: "bias", Kind: graph.AttrFloat, Default: "0"}, {Name: "lambd", Kind: graph.AttrFloat, Default: "0.5"}}, nil)
+	o.Decompose = func(b *graph.Builder, c *graph.Call, in []graph.ValueID) ([]graph.ValueID, error) {
+		elem := b.Type(in[0]).Elem
+		x := in[0]
+		if !elem.IsFloat() {
+			x = cast(b, x, enc.F64)
+		}
+		e := b.Type(x).Elem
+		bias, lambd := scalar(b, e, attr64(c, "bias", 0)), attr64(c, "lambd", 0.5)
+		above := b.Op("Where", values{b.Op("Greater", values{x, scalar(b, e, lambd)}), b.Op("Sub", values{x, bias}), scalar(b, e, 0)})
+		y := b.Op("Where", values{b.Op("Less", values{x, scalar(b, e, -lambd)}), b.Op("Add", values{x, bias}), above})
+		return decomposed(b, cast(b, y, elem))
 	}
 	return o
 }

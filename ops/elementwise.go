@@ -27,6 +27,15 @@ func init() {
 		{"Log", 13, Floats, Approximate, "The natural logarithm."},
 		{"Sin", 22, Floats, Approximate, "The sine of radians."},
 		{"Cos", 22, Floats, Approximate, "The cosine of radians."},
+		{"Tan", 22, Floats, Approximate, "The tangent of radians."},
+		{"Asin", 22, Floats, Approximate, "The arcsine in radians; NaN outside of -1..1."},
+		{"Acos", 22, Floats, Approximate, "The arccosine in radians; NaN outside of -1..1."},
+		{"Atan", 22, Floats, Approximate, "The arctangent in radians."},
+		{"Sinh", 22, Floats, Approximate, "The hyperbolic sine."},
+		{"Cosh", 22, Floats, Approximate, "The hyperbolic cosine."},
+		{"Asinh", 22, Floats, Approximate, "The inverse hyperbolic sine."},
+		{"Acosh", 22, Floats, Approximate, "The inverse hyperbolic cosine; NaN below 1."},
+		{"Atanh", 22, Floats, Approximate, "The inverse hyperbolic tangent; NaN outside of -1..1."},
 		{"Erf", 13, Floats, Approximate, "The Gauss error function."},
 		{"Tanh", 13, Floats, Approximate, "The hyperbolic tangent."},
 		{"Sigmoid", 13, Floats, Approximate, "1/(1+exp(-x))."},
@@ -122,13 +131,16 @@ func inferBroadcast(c *graph.Call) ([]graph.Type, error) {
 type foldFunc func(c *graph.Call, a, b dim.Dim) (dim.Dim, bool)
 
 func arithmetic(name string, version int, types TypeSet, class Class, doc string, fold foldFunc) Op {
-	return Op{
+	o := Op{
 		Ref: onnx(name, version), Doc: doc,
 		Inputs:  []Param{{Name: "A", Types: types, Same: "T"}, {Name: "B", Types: types, Same: "T"}},
 		Outputs: in1("C", types),
 		Infer:   inferBroadcast, Class: class,
-		Fold: func(c *graph.Call) ([]dim.Dim, bool) { return foldPairs(c, fold) },
 	}
+	if fold != nil {
+		o.Fold = func(c *graph.Call) ([]dim.Dim, bool) { return foldPairs(c, fold) }
+	}
+	return o
 }
 
 func variadic(name string, types TypeSet, class Class, doc string, fold foldFunc) Op {

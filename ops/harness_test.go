@@ -1,6 +1,7 @@
 package ops
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 
@@ -32,6 +33,7 @@ var bound = dim.Binding{"batch": 2, "chunk": 5, "past": 7, "cap": 2048, "tiles":
 //	state f32[1,2,cap,8] ...    a state
 //	=[1,chunk,-1]  =[chunk]     a constant vector of 64-bit integers
 //	=chunk                      a constant scalar
+//	=f32[0.5,2]                 a constant vector of numbers
 //	-                           an omitted operand
 //
 // and want lists the types of the outputs, - for one that is not asked for;
@@ -84,6 +86,14 @@ func addOperand(t *testing.T, b *graph.Builder, name, s string) graph.ValueID {
 	switch list, isConst := strings.CutPrefix(s, "="); {
 	case s == "-":
 		return graph.NoValue
+	case strings.HasPrefix(s, "=f32["):
+		var fs []float32
+		for _, f := range strings.Split(strings.TrimSuffix(list[len("f32["):], "]"), ",") {
+			n, err := strconv.ParseFloat(f, 32)
+			require.NoError(t, err)
+			fs = append(fs, float32(n))
+		}
+		return b.Const(name, graph.F32([]int64{int64(len(fs))}, fs...))
 	case isConst:
 		inner, isVector := strings.CutPrefix(list, "[")
 		inner = strings.TrimSuffix(inner, "]")

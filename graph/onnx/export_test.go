@@ -422,6 +422,12 @@ func TestExportOpset(t *testing.T) {
 		"attribute": {enc.F32, func(b *graph.Builder, x graph.ValueID) graph.ValueID {
 			return b.Op("Cast", []graph.ValueID{x}, graph.Elem("to", enc.F16), graph.Int("saturate", 1))
 		}, 19, 9},
+		"word": {enc.F32, func(b *graph.Builder, x graph.ValueID) graph.ValueID {
+			return b.Op("Resize", []graph.ValueID{x, graph.NoValue, graph.NoValue, b.Ints(5)}, graph.Str("coordinate_transformation_mode", "half_pixel_symmetric"))
+		}, 19, 9},
+		"other word": {enc.F32, func(b *graph.Builder, x graph.ValueID) graph.ValueID {
+			return b.Op("Resize", []graph.ValueID{x, graph.NoValue, graph.NoValue, b.Ints(5)}, graph.Str("coordinate_transformation_mode", "half_pixel"))
+		}, 18, 8},
 		"nibbles": {enc.F32, func(b *graph.Builder, x graph.ValueID) graph.ValueID {
 			return b.Op("Cast", []graph.ValueID{x}, graph.Elem("to", enc.I4))
 		}, 21, 10},

@@ -22,7 +22,7 @@ const (
 
 // typeOnly reports whether only the type of operand i matters.
 func typeOnly(n *node, i int) bool {
-	return n.Domain == "" && (n.OpType == "Shape" || n.OpType == "Size" || n.OpType == "CastLike" && i == 1)
+	return n.Domain == "" && (n.OpType == "Shape" || n.OpType == "Size" || n.OpType == "EyeLike" || n.OpType == "CastLike" && i == 1)
 }
 
 // constOperand reports whether operand i of an operator must be a constant.

@@ -16,8 +16,7 @@ import (
 	"github.com/heddle-ml/heddle/ops"
 )
 
-// The operator sets that Import accepts. Of those before 7, what differs in
-// more than types (such as broadcasting by attribute) is refused node by node.
+// The operator sets that Import accepts.
 const (
 	MinOpset = 1
 	MaxOpset = 28

@@ -302,7 +302,7 @@ func TestRefused(t *testing.T) {
 		"control flow":        {model{opset: 18, inputs: x, nodes: []pb.Node{nd("y = If(x)", sub)}, outputs: []string{"y"}}, "control flow", onnx.ErrUnsupported},
 		"unknown attribute":   {model{opset: 18, inputs: x, nodes: []pb.Node{nd("y = Relu(x)", aInt("speed", 3))}, outputs: []string{"y"}}, `attribute "speed" is not supported`, onnx.ErrUnsupported},
 		"wrong attribute":     {model{opset: 18, inputs: x, nodes: []pb.Node{nd("y = Softmax(x)", aFloat("axis", 1))}, outputs: []string{"y"}}, `attribute "axis": has ONNX attribute type 1`, onnx.ErrFormat},
-		"old broadcasting":    {model{opset: 6, inputs: x, nodes: []pb.Node{nd("y = Add(x,x)", aInt("broadcast", 1))}, outputs: []string{"y"}}, `attribute "broadcast"`, onnx.ErrUnsupported},
+		"old broadcasting":    {model{opset: 6, inputs: x, nodes: []pb.Node{nd("y = Add(x,x)", aInt("broadcast", 1), aInt("axis", 1))}, outputs: []string{"y"}}, "from axis 1 on", onnx.ErrFormat},
 		"used before made":    {model{opset: 18, inputs: x, nodes: []pb.Node{nd("y = Relu(z)"), nd("z = Relu(x)")}, outputs: []string{"y"}}, `"z", which no node before this one makes`, onnx.ErrFormat},
 		"made twice":          {model{opset: 18, inputs: x, nodes: []pb.Node{nd("y = Relu(x)"), nd("y = Relu(x)")}, outputs: []string{"y"}}, `value "y" is defined twice`, onnx.ErrFormat},
 		"no such output":      {model{opset: 18, inputs: x, nodes: []pb.Node{nd("y = Relu(x)")}, outputs: []string{"q"}}, `output "q" is made by no node`, onnx.ErrFormat},
@@ -314,7 +314,7 @@ func TestRefused(t *testing.T) {
 		"external weight":     {model{opset: 18, weights: []pb.Tensor{{Name: "w", DataType: 1, Dims: []int64{1}, IsExtern: true, External: []pb.Entry{{Key: "location", Value: "w.bin"}}}}, outputs: []string{"w"}}, "set ImportOptions.External", nil},
 		"training":            {model{opset: 13, inputs: x, weights: []pb.Tensor{weight("r", graph.F32(nil, 0.5)), {Name: "t", DataType: 9, Raw: []byte{1}}}, nodes: []pb.Node{nd("y = Dropout(x,r,t)")}, outputs: []string{"y"}}, "training mode", onnx.ErrUnsupported},
 		"old training":        {model{opset: 6, inputs: x, nodes: []pb.Node{nd("y = Dropout(x)")}, outputs: []string{"y"}}, "training mode", onnx.ErrUnsupported},
-		"upsample":            {model{opset: 9, inputs: x, nodes: []pb.Node{nd("y = Upsample(x)")}, outputs: []string{"y"}}, "operator set 11 or later", onnx.ErrUnsupported},
+		"upsample":            {model{opset: 9, inputs: x, nodes: []pb.Node{nd("y = Upsample(x)")}, outputs: []string{"y"}}, "either scales or sizes", nil},
 		"shape from data":     {model{opset: 18, inputs: x, nodes: []pb.Node{nd("i = Cast(x)", aInt("to", 7)), nd("y = Expand(x,i)")}, outputs: []string{"y"}}, `depends on the value of input "x"`, nil},
 		"huge folding": {
 			model{opset: 18, inputs: x, weights: []pb.Tensor{big("a")}, nodes: []pb.Node{nd("b = ConstantOfShape(a)"), nd("y = Expand(x,b)")}, outputs: []string{"y"}}, "", nil,

@@ -32,10 +32,10 @@ func irVersion(opset int) int64 {
 // from the given set (or the least one, 0) a call that uses none of those has
 // the same meaning. All others need the set of their version.
 var sameSince = map[string]int{
-	"AveragePool": 0, "Cast": 0, "CastLike": 0, "ConstantOfShape": 0, "Conv": 0, "Cos": 0, "DequantizeLinear": 0, "Elu": 0, "Equal": 0,
+	"Acos": 0, "Acosh": 0, "Asin": 0, "Asinh": 0, "Atan": 0, "Atanh": 0, "AveragePool": 0, "Cast": 0, "CastLike": 0, "ConstantOfShape": 0, "Conv": 0, "ConvTranspose": 0, "Cos": 0, "Cosh": 0, "DequantizeLinear": 0, "Elu": 0, "Equal": 0, "EyeLike": 0,
 	"Flatten": 0, "GlobalAveragePool": 0, "GlobalMaxPool": 0, "HardSigmoid": 0, "HardSwish": 0, "Identity": 0, "InstanceNormalization": 0,
-	"IsInf": 0, "IsNaN": 0, "MaxPool": 0, "Mish": 0, "Pad": 0, "QLinearMatMul": 0, "QuantizeLinear": 0, "Range": 0, "ReduceMax": 0, "ReduceMin": 0,
-	"Reshape": 0, "Resize": 0, "Round": 0, "Selu": 0, "Shape": 0, "Sin": 0, "Size": 0, "Softplus": 0, "Softsign": 0, "Squeeze": 0, "Tan": 0,
+	"IsInf": 0, "IsNaN": 0, "LpNormalization": 0, "MaxPool": 0, "Mish": 0, "Pad": 0, "QLinearMatMul": 0, "QuantizeLinear": 0, "Range": 0, "ReduceMax": 0, "ReduceMin": 0,
+	"Reshape": 0, "Resize": 0, "Round": 0, "Selu": 0, "Shape": 0, "Sin": 0, "Sinh": 0, "Size": 0, "Softplus": 0, "Softsign": 0, "Squeeze": 0, "Tan": 0,
 	"ThresholdedRelu": 0, "TopK": 0, "Transpose": 0, "Unsqueeze": 0,
 	"Attention": 23,
 }
@@ -101,7 +101,7 @@ func opsetOf(g *graph.Graph, n *graph.Node) int {
 	need := max(minExportOpset, since)
 	for i := range n.Attrs {
 		need = max(need, attrSince[n.Op.Name][n.Attrs[i].Name])
-		if n.Op.Name == "Pad" && n.Attrs[i].Str == "wrap" {
+		if s := n.Attrs[i].Str; n.Op.Name == "Pad" && s == "wrap" || n.Op.Name == "Resize" && s == "half_pixel_symmetric" {
 			need = max(need, 19)
 		}
 	}

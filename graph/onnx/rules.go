@@ -28,7 +28,8 @@ var rules = map[string]*rule{
 	"Dropout":            {apply: dropout, constant: only(2)},
 	"BatchNormalization": {apply: batchNorm, constant: only()},
 	"Scatter":            {apply: scatter, constant: only()},
-	"Upsample":           {apply: upsample, constant: only()},
+	"Upsample":           {apply: upsample, constant: only(1)},
+	"Resize":             {apply: resize, constant: resizeConstant},
 
 	"Clip":       {apply: clip},
 	"Softmax":    {apply: coerced},
@@ -40,6 +41,29 @@ var rules = map[string]*rule{
 	"Split":      {apply: split},
 	"Pad":        {apply: pad},
 	"TopK":       {apply: topK},
+
+	"Add":     {apply: alignedBroadcast},
+	"Sub":     {apply: alignedBroadcast},
+	"Mul":     {apply: alignedBroadcast},
+	"Div":     {apply: alignedBroadcast},
+	"Pow":     {apply: alignedBroadcast},
+	"And":     {apply: alignedBroadcast},
+	"Or":      {apply: alignedBroadcast},
+	"Xor":     {apply: alignedBroadcast},
+	"Equal":   {apply: alignedBroadcast},
+	"Less":    {apply: alignedBroadcast},
+	"Greater": {apply: alignedBroadcast},
+
+	"Attention":          {apply: maskType},
+	"Cast":               {apply: castByName},
+	"Concat":             {apply: concat},
+	"ConvTranspose":      {apply: transposedShape},
+	"Gemm":               {apply: gemm},
+	"GroupNormalization": {apply: groupScale},
+	"PRelu":              {apply: channelSlope},
+	"Range":              {apply: scalarOperands},
+	"Reshape":            {apply: attributeShape},
+	"Tile":               {apply: tileAlong, constant: tileConstant},
 
 	"ReduceSum":       {apply: axesInput(13, 1)},
 	"ReduceMax":       {apply: axesInput(18, 1)},
@@ -133,9 +157,8 @@ func dropout(c *call) ([]*operand, error) {
 		case i == 1 && c.node.opset >= 10:
 			yes := constant(&graph.Tensor{Elem: enc.Bool, Data: []byte{1}})
 			out[1], err = c.op("Expand", []*operand{yes, dims(x.value.Type.Shape)})
-		default:
-			// The mask had the type of the data before operator set 10.
-			return nil, fmt.Errorf("the mask of this version is %w", ErrUnsupported)
+		case i == 1:
+			out[1], err = c.ones(x)
 		}
 		if err != nil {
 			return nil, err
@@ -206,10 +229,6 @@ func batchNorm(c *call) ([]*operand, error) {
 func scatter(c *call) ([]*operand, error) {
 	v, err := c.op("ScatterElements", c.in, graph.Int("axis", c.attrInt("axis", 0)))
 	return []*operand{v}, err
-}
-
-func upsample(*call) ([]*operand, error) {
-	return nil, fmt.Errorf("is %w: ONNX replaced it by Resize; convert the model to operator set 11 or later", ErrUnsupported)
 }
 
 // clip had its bounds as attributes.
@@ -335,6 +354,9 @@ func split(c *call) ([]*operand, error) {
 func pad(c *call) ([]*operand, error) {
 	if c.node.opset >= 11 {
 		return nil, nil
+	}
+	if c.node.opset < 2 {
+		c.intsInput("paddings", 1)
 	}
 	c.intsInput("pads", 1)
 	if a := c.attr("value"); a != nil && a.Float != 0 {

@@ -16,8 +16,9 @@ var convOps = map[string]evaluator{
 		}
 		return one(sum, x.channelBias(sum, x.arg(2)))
 	},
-	"ConvInteger": convInteger,
-	"QLinearConv": qlinearConv,
+	"ConvInteger":   convInteger,
+	"ConvTranspose": convTranspose,
+	"QLinearConv":   qlinearConv,
 }
 
 // window is the geometry of a sliding window over spatial dimensions: output

@@ -30,6 +30,28 @@ var decompositions = map[string][]func(l *lab, e enc.Elem) ids{
 	"PRelu": {func(l *lab, e enc.Elem) ids {
 		return ids{l.b.Op("PRelu", ids{l.random(e, -2, 2, 2, 3, 4), l.random(e, -2, 2, 3, 1)})}
 	}},
+	"Shrink":                    append(unarySamples("Shrink", -3, 3), unarySamples("Shrink", -3, 3, graph.Float("bias", 0.75), graph.Float("lambd", 1.5))...),
+	"Hardmax":                   append(unarySamples("Hardmax", -3, 3), unarySamples("Hardmax", -3, 3, graph.Int("axis", 0))...),
+	"LpNormalization":           append(unarySamples("LpNormalization", -3, 3), unarySamples("LpNormalization", -3, 3, graph.Int("axis", 1), graph.Int("p", 1))...),
+	"MeanVarianceNormalization": append(unarySamples("MeanVarianceNormalization", -3, 3, graph.Ints("axes", 0, 2)), rank4("MeanVarianceNormalization")),
+	"EyeLike": {
+		func(l *lab, e enc.Elem) ids {
+			return ids{l.b.Op("EyeLike", ids{l.random(e, -1, 1, 3, 5)}, graph.Int("k", 1))}
+		},
+		func(l *lab, e enc.Elem) ids {
+			return ids{l.b.Op("EyeLike", ids{l.random(enc.I64, -1, 1, 5, 3)}, graph.Int("k", -9), graph.Elem("dtype", e))}
+		},
+	},
+	"OneHot": {
+		func(l *lab, e enc.Elem) ids {
+			return ids{l.b.Op("OneHot", ids{l.feed(ints(enc.I64, []int64{2, 3}, 0, 4, -1, -5, 5, -6)), l.b.Ints(5), l.random(narrowed(e), -1, 1, 2)}, graph.Int("axis", 1))}
+		},
+		func(l *lab, e enc.Elem) ids {
+			return ids{l.b.Op("OneHot", ids{l.random(narrowed(e), -3, 3, 2, 3), l.b.Float(enc.F32, 3.9), l.random(enc.I8, -9, 9, 2)})}
+		},
+	},
+	"ConvTranspose":   convTransposeSamples(),
+	"Einsum":          einsumSamples(),
 	"ReduceLogSum":    {positive("ReduceLogSum")},
 	"ReduceLogSumExp": reductions("ReduceLogSumExp"),
 	"LeakyRelu":       unarySamples("LeakyRelu", -3, 3, graph.Float("alpha", 0.1)),
@@ -229,6 +251,85 @@ func reductions(op string) []func(*lab, enc.Elem) ids {
 			return ids{l.b.Op(op, ids{l.random(e, -1, 1, 2, 3, 4)}, graph.Int("noop_with_empty_axes", 1))}
 		},
 	}
+}
+
+// narrowed returns a type of the operators that do not take bfloat16.
+func narrowed(e enc.Elem) enc.Elem {
+	if e == enc.BF16 {
+		return enc.F32
+	}
+	return e
+}
+
+func einsumSamples() (out []func(*lab, enc.Elem) ids) {
+	for _, c := range []struct {
+		equation string
+		shapes   [][]int64
+	}{
+		{"ij->ji", [][]int64{{3, 4}}},
+		{"ii", [][]int64{{3, 3}}},
+		{"iji->ij", [][]int64{{3, 4, 3}}},
+		{"ii,ii->i", [][]int64{{3, 3}, {1, 3}}},
+		{"ij,jk", [][]int64{{3, 4}, {4, 5}}},
+		{"i,j->ji", [][]int64{{3}, {4}}},
+		{"i,i->", [][]int64{{3}, {3}}},
+		{"bhqd,bhkd->bhqk", [][]int64{{2, 3, 4, 5}, {2, 3, 6, 5}}},
+		{"...ij,...jk->...ki", [][]int64{{2, 1, 3, 4}, {5, 4, 6}}},
+		{"a...,...b->...", [][]int64{{3, 2}, {2, 4}}},
+		{"ij,jk,kl,il->jl", [][]int64{{3, 4}, {4, 5}, {5, 6}, {3, 6}}},
+		{"abc,ab,c->ca", [][]int64{{3, 4, 5}, {1, 4}, {5}}},
+		{"...", [][]int64{{3, 2}}},
+		{"ij,jk->ik", [][]int64{{3, 0}, {0, 2}}},
+	} {
+		out = append(out, func(l *lab, e enc.Elem) ids {
+			var in ids
+			for _, s := range c.shapes {
+				in = append(in, l.random(narrowed(e), -1, 1, s...))
+			}
+			return ids{l.b.Op("Einsum", in, graph.Str("equation", c.equation))}
+		}, func(l *lab, e enc.Elem) ids {
+			var in ids
+			for _, s := range c.shapes {
+				in = append(in, l.random(enc.U8, 0, 255, s...)) // which wraps
+			}
+			return ids{l.b.Op("Einsum", in, graph.Str("equation", c.equation))}
+		})
+	}
+	return out
+}
+
+func convTransposeSamples() (out []func(*lab, enc.Elem) ids) {
+	add := func(x, w []int64, attrs ...graph.Attr) {
+		for _, bias := range []bool{false, true} {
+			out = append(out, func(l *lab, e enc.Elem) ids {
+				in := ids{l.random(e, -1, 1, x...), l.random(e, -1, 1, w...)}
+				if bias {
+					groups := int64(1)
+					for _, a := range attrs {
+						if a.Name == "group" {
+							groups = a.Int
+						}
+					}
+					in = append(in, l.random(e, -1, 1, w[1]*groups))
+				}
+				return ids{l.b.Op("ConvTranspose", in, attrs...)}
+			})
+		}
+	}
+	strides, auto := graph.Ints("strides", 2, 3), func(s string) graph.Attr { return graph.Str("auto_pad", s) }
+	plane, kernel := []int64{2, 4, 3, 5}, []int64{4, 3, 3, 2}
+	add(plane, kernel)
+	add(plane, kernel, strides, graph.Ints("pads", 1, 0, 2, 1), graph.Ints("output_padding", 1, 2))
+	add(plane, kernel, strides, graph.Ints("dilations", 2, 2), graph.Int("group", 2))
+	add(plane, kernel, strides, graph.Ints("pads", 3, 2, 3, 3)) // more than the kernel reaches
+	for _, s := range []string{"SAME_UPPER", "SAME_LOWER", "VALID"} {
+		add(plane, kernel, graph.Ints("strides", 2, 1), auto(s))
+	}
+	add(plane, kernel, strides, graph.Ints("output_shape", 6, 16))
+	add(plane, kernel, strides, graph.Ints("output_shape", 9, 10), auto("SAME_UPPER"))
+	add([]int64{1, 2, 4}, []int64{2, 1, 3}, graph.Ints("strides", 2))
+	add([]int64{1, 2, 2, 3, 2}, []int64{2, 2, 2, 1, 2}, graph.Ints("strides", 1, 2, 3))
+	return out
 }
 
 func positive(op string) func(*lab, enc.Elem) ids {

@@ -73,6 +73,7 @@ type evaluator func(x *node) ([]*Tensor, error)
 var evaluators = merge(
 	arithmeticOps, compareOps, unaryOps, castOps, moveOps, joinOps, indexOps, makeOps,
 	reduceOps, sortOps, normOps, matmulOps, convOps, poolOps, quantOps, attentionOps,
+	bitOps, indicatorOps, resizeOps, einsumOps,
 )
 
 func merge(families ...map[string]evaluator) map[string]evaluator {

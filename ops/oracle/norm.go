@@ -31,6 +31,54 @@ var normOps = map[string]evaluator{
 			}
 		})
 	},
+	"LpNormalization": func(x *node) ([]*Tensor, error) {
+		p := x.Attrs.Int("p", 2)
+		return x.rows(func(t *Tensor, g []int, out []float64) {
+			s := 0.0
+			for _, j := range g {
+				if p == 1 {
+					s += math.Abs(t.F[j])
+				} else {
+					s += t.F[j] * t.F[j]
+				}
+			}
+			if p != 1 {
+				s = math.Sqrt(s)
+			}
+			for k, j := range g {
+				if s != 0 {
+					out[k] = t.F[j] / s
+				}
+			}
+		})
+	},
+	"MeanVarianceNormalization": func(x *node) ([]*Tensor, error) {
+		t := x.arg(0)
+		list := []int64{0, 2, 3}
+		if x.Attrs.Has("axes") {
+			list = x.Attrs.Ints("axes")
+		}
+		axes, err := axesOf(list, len(t.Shape))
+		if err != nil {
+			return nil, err
+		}
+		if len(axes) == 0 { // as in a reduction: all of them
+			for a := range t.Shape {
+				axes = append(axes, a)
+			}
+		}
+		out, err := x.make(t.Elem, t.Shape)
+		if err != nil {
+			return nil, err
+		}
+		for _, g := range groups(t.Shape, axes) {
+			mean, variance := moments(t, g)
+			for _, j := range g {
+				out.F[j] = (t.F[j] - mean) / (math.Sqrt(variance) + 1e-9)
+			}
+		}
+		return one(out, x.step(t.Len()))
+	},
 	"LayerNormalization":    layerNorm,
 	"RMSNormalization":      rmsNorm,
 	"GroupNormalization":    groupNorm,

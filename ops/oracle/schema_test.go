@@ -70,7 +70,8 @@ func (r strange) tensor(e enc.Elem, shape []int64) *Tensor {
 }
 
 var words = []string{"none", "tanh", "constant", "edge", "reflect", "wrap", "DCR", "CRD", "NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER",
-	"linear", "circular", "add", "mul", "max", "min", "relu", "gelu", "gelu_tanh", "silu", "up"}
+	"linear", "circular", "add", "mul", "max", "min", "relu", "gelu", "gelu_tanh", "silu", "up", "LEFT", "RIGHT",
+	"nearest", "cubic", "align_corners", "tf_crop_and_resize", "not_larger", "floor", "ceil", "...a,...b->...ab", "a...,...a", "abc,cbd->db", "abc->c"}
 
 func (r strange) attr(s ops.AttrSpec) graph.Attr {
 	switch s.Kind {
@@ -130,7 +131,16 @@ func (r strange) call(o *ops.Op) (*graph.Call, []*Tensor) {
 		}
 		t := r.tensor(e, s)
 		v := &graph.Value{Name: p.Name, Kind: graph.Input, Type: graph.OfInts(e, s...), Def: -1}
-		if p.Const {
+		if p.Const && !p.Types.Has(enc.I64) {
+			fs := make([]float32, r.IntN(5))
+			for i := range fs {
+				fs[i] = float32(r.NormFloat64())
+			}
+			w := graph.F32([]int64{int64(len(fs))}, fs...)
+			t, _ = FromConst(w)
+			v = &graph.Value{Name: p.Name, Kind: graph.Const, Def: -1, Type: w.Type(),
+				Data: &graph.Weight{Parts: []graph.Part{{Inline: append([]byte{}, w.Data...), Elem: enc.F32, Shape: w.Shape}}}}
+		} else if p.Const {
 			ns := r.ints()
 			t = ints(enc.I64, nil, ns...)
 			v = &graph.Value{Name: p.Name, Kind: graph.Const, Def: -1, Type: graph.OfInts(enc.I64, int64(len(ns))),

@@ -24,7 +24,16 @@ var unaryOps = map[string]evaluator{
 	"Erf":        real1(math.Erf),
 	"Sin":        real1(math.Sin),
 	"Cos":        real1(math.Cos),
+	"Tan":        real1(math.Tan),
+	"Asin":       real1(math.Asin),
+	"Acos":       real1(math.Acos),
+	"Atan":       real1(math.Atan),
+	"Sinh":       real1(math.Sinh),
+	"Cosh":       real1(math.Cosh),
 	"Tanh":       real1(math.Tanh),
+	"Asinh":      real1(math.Asinh),
+	"Acosh":      real1(math.Acosh),
+	"Atanh":      real1(math.Atanh),
 	"Sigmoid":    real1(sigmoid),
 	"Softplus":   real1(softplus),
 	"Softsign":   real1(func(f float64) float64 { return f / (1 + math.Abs(f)) }),
@@ -78,6 +87,24 @@ var unaryOps = map[string]evaluator{
 			}
 			return 0
 		})
+	},
+
+	"Shrink": func(x *node) ([]*Tensor, error) {
+		bias, lambd := x.float("bias", 0), x.float("lambd", 0.5)
+		t := x.arg(0)
+		out, err := x.make(t.Elem, t.Shape)
+		if err != nil {
+			return nil, err
+		}
+		for i := range t.Len() {
+			switch f := t.float(i); {
+			case f < -lambd:
+				out.setFloat(i, f+bias)
+			case f > lambd:
+				out.setFloat(i, f-bias)
+			}
+		}
+		return one(out, x.step(t.Len()))
 	},
 
 	"IsNaN": func(x *node) ([]*Tensor, error) { return x.test(math.IsNaN) },
