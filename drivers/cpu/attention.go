@@ -39,6 +39,9 @@ func attention(b *build, c *call) error {
 			return err
 		case c.in[0].elem == enc.F64:
 			return rowAttention[float64](b, c, g)
+		case c.in[0] == d.in[0] && halves.Has(c.Attrs.Elem("softmax_precision", enc.F32)):
+			// Coarser than the operands: somebody wants to see that.
+			return rowAttention[float32](b, c, g)
 		case scores || windows || g.q.d == 0 || g.softcap < 0 || g.mask != nil && g.mask.rank() == 0:
 			return rowAttention[float32](b, c, g)
 		}
