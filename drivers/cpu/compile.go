@@ -50,9 +50,13 @@ func compile(ctx context.Context, d *device, g *graph.Graph, o driver.CompileOpt
 		return nil, err
 	}
 	_, err = x.instance(most)
-	if errors.Is(err, driver.ErrOutOfMemory) && len(x.symbols) > 0 {
-		// The bounds may be wider than what anybody runs.
-		_, err = x.instance(least)
+	for errors.Is(err, driver.ErrOutOfMemory) && !slices.Equal(most, least) {
+		// The bounds may be wider than what anybody runs, and the lower ones
+		// too small to be a picture for the first kernel.
+		for i := range most {
+			most[i] = least[i] + (most[i]-least[i])/2
+		}
+		_, err = x.instance(most)
 	}
 	if err != nil {
 		x.weights.release()

@@ -462,6 +462,31 @@ var operatorSamples = map[string][]sample{
 	},
 	"Attention": attentionSamples(),
 
+	// Without kernels of their own.
+	"Shrink":          unarySamples("Shrink", 0, 3, graph.Float("bias", 0.75), graph.Float("lambd", 1.5))[:1],
+	"Hardmax":         softmaxSamples("Hardmax"),
+	"LpNormalization": softmaxSamples("LpNormalization"),
+	"MeanVarianceNormalization": {one(func(l *lab) graph.ValueID {
+		return l.b.Op("MeanVarianceNormalization", ids{l.x(-3, 3, l.n(3), c(4), l.n(5), c(2))})
+	})},
+	"EyeLike": {one(func(l *lab) graph.ValueID {
+		return l.b.Op("EyeLike", ids{l.x(0, 1, l.n(3), c(5))}, graph.Int("k", 1))
+	})},
+	"OneHot": {one(func(l *lab) graph.ValueID {
+		return l.b.Op("OneHot", ids{l.x(0, 6, l.n(3), c(2)), l.b.Ints(5), l.input(enc.F32, -1, 1, c(2))}, graph.Int("axis", 1))
+	})},
+	"Einsum": {
+		one(func(l *lab) graph.ValueID {
+			return l.b.Op("Einsum", ids{l.x(0, 2, c(3), c(2), c(4)), l.x(0, 2, c(4), c(5))}, graph.Str("equation", "bij,jk->bik"))
+		}).fixed(),
+		one(func(l *lab) graph.ValueID {
+			return l.b.Op("Einsum", ids{l.x(0, 2, c(3), c(4)), l.x(0, 2, c(5), c(4))}, graph.Str("equation", "ij,kj->ik"))
+		}),
+	},
+	"ConvTranspose": {one(func(l *lab) graph.ValueID {
+		return l.b.Op("ConvTranspose", ids{l.x(-1, 1, l.n(2), c(4), c(5), c(3)), l.x(-1, 1, c(4), c(3), c(3), c(2)), l.x(-1, 1, c(6))}, graph.Int("group", 2), graph.Ints("strides", 2, 1), graph.Ints("pads", 1, 0, 0, 1))
+	})},
+
 	// Quantization.
 	"QuantizeLinear": quantizeSamples(), "DequantizeLinear": dequantizeSamples(),
 	"DynamicQuantizeLinear": {{make: func(l *lab) ids {
