@@ -49,7 +49,7 @@ func resize(b *build, c *call) error {
 		case 64:
 			nearest[uint64](b, out, in, plan)
 		default:
-			return fmt.Errorf("Resize of %s: %w", out.elem, driver.ErrUnsupported)
+			return fmt.Errorf("no kernel for Resize of %s: %w", out.elem, driver.ErrUnsupported)
 		}
 		if crop {
 			b.fillOutside(out, plan, fill)
