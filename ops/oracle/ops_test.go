@@ -210,3 +210,103 @@ func TestEvalNodeChecksItsCall(t *testing.T) {
 		require.ErrorContains(t, err, c.want, name)
 	}
 }
+
+// TestSampling pins down Resize, ConvTranspose, Einsum and the operators that
+// mark positions or work on bits. All expected values were worked out by hand.
+func TestSampling(t *testing.T) {
+	nan := math.NaN()
+	f32 := func(fs ...float64) *Tensor { return floats(enc.F32, nil, fs...) }
+	i8 := func(ns ...int64) *Tensor { return ints(enc.I8, nil, ns...) }
+	i64 := func(ns ...int64) *Tensor { return ints(enc.I64, nil, ns...) }
+	u8 := func(ns ...int64) *Tensor { return ints(enc.U8, nil, ns...) }
+	matrix := func(rows int64, fs ...float64) *Tensor {
+		return floats(enc.F32, []int64{rows, int64(len(fs)) / rows}, fs...)
+	}
+	list := func(ts ...*Tensor) []*Tensor { return ts }
+	coords := func(s string) graph.Attr { return graph.Str("coordinate_transformation_mode", s) }
+	near := func(s string) graph.Attr { return graph.Str("nearest_mode", s) }
+	linear, cubic, antialias := graph.Str("mode", "linear"), graph.Str("mode", "cubic"), graph.Int("antialias", 1)
+	type as = []graph.Attr
+
+	for _, c := range []struct {
+		op    string
+		in    []*Tensor
+		attrs []graph.Attr
+		want  *Tensor
+	}{
+		// Positions -1/4, 1/4, 3/4, 5/4.
+		{"Resize", list(f32(1, 3), nil, f32(2)), as{linear}, f32(1, 1.5, 2.5, 3)},
+		{"Resize", list(f32(0, 3), nil, nil, i64(4)), as{linear, coords("align_corners")}, f32(0, 1, 2, 3)},
+		{"Resize", list(f32(7, 3), nil, nil, i64(1)), as{linear, coords("align_corners")}, f32(7)},
+		{"Resize", list(f32(7, 3, 1), nil, nil, i64(1)), as{linear, coords("pytorch_half_pixel")}, f32(7)},
+		{"Resize", list(f32(7, 3, 1), nil, nil, i64(1)), as{linear}, f32(3)},
+		// Two and a half positions, of which two are made: 1/10 and 9/10.
+		{"Resize", list(f32(0, 10), nil, f32(1.25)), as{linear, coords("half_pixel_symmetric")}, f32(1, 9)},
+		// Positions 0, 1/2, 1, 3/2.
+		{"Resize", list(i8(1, 2), nil, f32(2)), as{coords("asymmetric"), near("floor")}, i8(1, 1, 2, 2)},
+		{"Resize", list(i8(1, 2), nil, f32(2)), as{coords("asymmetric"), near("ceil")}, i8(1, 2, 2, 2)},
+		{"Resize", list(i8(1, 2, 3), nil, f32(2)), as{coords("asymmetric")}, i8(1, 1, 2, 2, 3, 3)},
+		{"Resize", list(i8(1, 2, 3), nil, f32(2)), as{coords("asymmetric"), near("round_prefer_ceil")}, i8(1, 2, 2, 3, 3, 3)},
+		{"Resize", list(f32(0, 1, 0, 0), nil, f32(2)), as{cubic, coords("asymmetric")}, f32(0, 0.59375, 1, 0.59375, 0, -0.09375, 0, 0)},
+		{"Resize", list(f32(0, 1, 0, 0), nil, f32(2)), as{cubic, coords("asymmetric"), graph.Float("cubic_coeff_a", -0.5)}, f32(0, 0.5625, 1, 0.5625, 0, -0.0625, 0, 0)},
+		// Weights 1/4, 3/4, 3/4, 1/4 about positions 1/2 and 5/2.
+		{"Resize", list(f32(0, 3, 6, 9), nil, nil, i64(2)), as{linear, antialias}, f32(1.875, 7.125)},
+		{"Resize", list(f32(0, 7, 14, 21), nil, nil, i64(2)), as{linear, antialias, graph.Int("exclude_outside", 1)}, f32(5, 16)},
+		{"Resize", list(f32(0, 1, 2, 3), f32(0.5, 1.5), nil, i64(3)), as{linear, coords("tf_crop_and_resize"), graph.Float("extrapolation_value", 9)}, f32(1.5, 3, 9)},
+		{"Resize", list(u8(0, 1, 2, 3), f32(0.5, 1.5), nil, i64(3)), as{coords("tf_crop_and_resize"), graph.Float("extrapolation_value", 999)}, u8(1, 3, 255)},
+		{"Resize", list(f32(0, 1, 2, 3), f32(0.25, 0.75), f32(2)), as{linear, coords("tf_crop_and_resize")}, f32(0.75, 1.25, 1.75, 2.25)},
+		{"Resize", list(u8(0, 5, 10), nil, nil, i64(5)), as{linear, coords("align_corners")}, u8(0, 2, 5, 8, 10)}, // halves to even
+		{"Resize", list(matrix(2, 1, 2, 3, 4), nil, nil, i64(3, 5)), as{graph.Str("keep_aspect_ratio_policy", "not_larger")}, matrix(3, 1, 1, 2, 1, 1, 2, 3, 3, 4)},
+		{"Resize", list(matrix(1, 1, 2), nil, nil, i64(4)), as{graph.Ints("axes", -1)}, matrix(1, 1, 1, 2, 2)},
+
+		{"ConvTranspose", list(floats(enc.F32, []int64{1, 1, 2}, 1, 2), floats(enc.F32, []int64{1, 1, 3}, 1, 10, 100)), as{graph.Ints("strides", 2)},
+			floats(enc.F32, []int64{1, 1, 5}, 1, 10, 102, 20, 200)},
+		{"ConvTranspose", list(floats(enc.F32, []int64{1, 1, 2}, 1, 2), floats(enc.F32, []int64{1, 1, 3}, 1, 10, 100), f32(5)), as{graph.Ints("strides", 2), graph.Str("auto_pad", "SAME_LOWER")},
+			floats(enc.F32, []int64{1, 1, 4}, 15, 107, 25, 205)},
+		{"ConvTranspose", list(floats(enc.F32, []int64{1, 1, 2}, 1, 2), floats(enc.F32, []int64{1, 1, 2}, 1, 10)), as{graph.Ints("strides", 3), graph.Ints("output_padding", 2), graph.Ints("pads", 1, 0)},
+			floats(enc.F32, []int64{1, 1, 6}, 10, 0, 2, 20, 0, 0)},
+
+		{"Einsum", list(matrix(2, 1, 2, 3, 4), matrix(2, 5, 6, 7, 8)), as{graph.Str("equation", "ij,kj->ki")}, matrix(2, 17, 39, 23, 53)},
+		{"Einsum", list(matrix(2, 1, 2, 3, 4)), as{graph.Str("equation", "ii->")}, floats(enc.F32, []int64{}, 5)},
+		{"Einsum", list(i8(100, 2), i8(2, 3)), as{graph.Str("equation", "i,i->i")}, i8(-56, 6)},
+
+		{"OneHot", list(i64(-1, 3, 0, -4), i64(3).with([]int64{}), u8(7, 9)), nil, ints(enc.U8, []int64{4, 3}, 7, 7, 9, 7, 7, 7, 9, 7, 7, 7, 7, 7)},
+		{"OneHot", list(f32(1.9, -0.9), f32(2.5), i8(0, 1)), as{graph.Int("axis", 0)}, ints(enc.I8, []int64{2, 2}, 0, 1, 1, 0)},
+		{"EyeLike", list(matrix(2, 7, 7, 7, 7, 7, 7)), as{graph.Int("k", 1)}, matrix(2, 0, 1, 0, 0, 0, 1)},
+		{"EyeLike", list(matrix(2, 7, 7, 7, 7)), as{graph.Int("k", math.MinInt64), graph.Elem("dtype", enc.U8)}, ints(enc.U8, []int64{2, 2}, 0, 0, 0, 0)},
+		{"Hardmax", list(f32(1, 3, 3, 2)), nil, f32(0, 1, 0, 0)},
+		{"Hardmax", list(f32(1, nan, 3)), nil, f32(0, 1, 0)},
+		{"LpNormalization", list(matrix(2, 3, -4, 0, 0)), nil, matrix(2, 0.6, -0.8, 0, 0)},
+		{"LpNormalization", list(matrix(2, 3, -4, -1, 4)), as{graph.Int("p", 1), graph.Int("axis", 0)}, matrix(2, 0.75, -0.5, -0.25, 0.5)},
+		{"MeanVarianceNormalization", list(matrix(2, 1, 3, 5, 5)), as{graph.Ints("axes", 1)}, matrix(2, -1/(1+1e-9), 1/(1+1e-9), 0, 0)},
+		{"Shrink", list(f32(-2, -0.5, 0.5, 2, nan)), as{graph.Float("bias", 0.25)}, f32(-1.75, 0, 0, 1.75, 0)},
+		{"Shrink", list(u8(0, 1, 5)), as{graph.Float("bias", 1.5), graph.Float("lambd", 1)}, u8(0, 0, 3)},
+
+		{"BitShift", list(u8(129, 1, 255), u8(1, 7, 8)), as{graph.Str("direction", "LEFT")}, u8(2, 128, 0)},
+		{"BitShift", list(u8(129, 255, 4), u8(1, 8, 255)), as{graph.Str("direction", "RIGHT")}, u8(64, 0, 0)},
+		{"BitwiseAnd", list(i8(-1, 12), i8(6, 10)), nil, i8(6, 8)},
+		{"BitwiseOr", list(u8(12), u8(10, 3)), nil, u8(14, 15)},
+		{"BitwiseXor", list(i8(-1, 12), i8(6, 10)), nil, i8(-7, 6)},
+		{"BitwiseNot", list(u8(5, 0)), nil, u8(250, 255)},
+		{"BitwiseNot", list(i8(5, -128)), nil, i8(-6, 127)},
+		{"Acos", list(f32(1, 2)), nil, f32(0, nan)},
+		{"Atanh", list(f32(0, 1, -2)), nil, f32(0, math.Inf(1), nan)},
+	} {
+		t.Run(fmt.Sprint(c.op, " ", c.in[0].Shape, " ", c.attrs), func(t *testing.T) {
+			got, err := apply(t, c.op, c.in, c.attrs...)
+			require.NoError(t, err)
+			require.Equal(t, c.want.Elem, got[0].Elem)
+			require.Equal(t, c.want.Shape, got[0].Shape)
+			require.Equal(t, c.want.I, got[0].I)
+			require.Equal(t, c.want.U, got[0].U)
+			require.Len(t, got[0].F, len(c.want.F))
+			for i, f := range c.want.F {
+				if f != f {
+					require.True(t, math.IsNaN(got[0].F[i]), "element %d", i)
+				} else if f != got[0].F[i] {
+					require.InDelta(t, f, got[0].F[i], 1e-6*math.Abs(f), "element %d", i)
+				}
+			}
+		})
+	}
+}
