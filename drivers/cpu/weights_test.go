@@ -252,14 +252,14 @@ func TestClaimsCostNothing(t *testing.T) {
 	for _, e := range []enc.Encoding{{}, enc.As(enc.F16), enc.Blocked(enc.I8, 0, 32), enc.GGUF(enc.Q8_0, 1)} {
 		b := graph.NewBuilder("claims", ops.Standard)
 		b.Source(graph.Source{Name: "weights"})
-		typ := graph.OfInts(enc.F32, 1<<15, 1<<14)
+		typ := graph.OfInts(enc.F32, 1<<14, 1<<13)
 		typ.Enc = e
-		part := graph.Part{Source: "weights", Elem: enc.F32, Shape: []int64{1 << 15, 1 << 14}, Enc: e}
+		part := graph.Part{Source: "weights", Elem: enc.F32, Shape: []int64{1 << 14, 1 << 13}, Enc: e}
 		if e.Kind == enc.Plain {
 			part.Elem, part.Enc = e.Stored(enc.F32), enc.Encoding{}
 		}
 		w := b.Weight("w", typ, &graph.Weight{Parts: []graph.Part{part}})
-		b.Output("y", b.Op("MatMul", ids{b.Input("x", graph.OfInts(enc.F32, 1, 1<<15)), w}))
+		b.Output("y", b.Op("MatMul", ids{b.Input("x", graph.OfInts(enc.F32, 1, 1<<14)), w}))
 		b.Output("z", b.Op("Gather", ids{w, b.Input("i", graph.OfInts(enc.I64, 1))}))
 		g, err := b.Build()
 		require.NoError(t, err)
