@@ -43,7 +43,7 @@ func TestBits(t *testing.T) {
 	})
 }
 
-func TestLpAndMeanVariance(t *testing.T) {
+func TestOtherNormalizations(t *testing.T) {
 	check(t, []row{
 		{op: "LpNormalization", in: in("f32[chunk,4]"), attrs: with(graph.Int("p", 1)), want: out("f32[chunk,4]")},
 		{op: "LpNormalization", in: in("f16[chunk,4]"), attrs: with(graph.Int("axis", 0)), want: out("f16[chunk,4]")},
@@ -52,6 +52,11 @@ func TestLpAndMeanVariance(t *testing.T) {
 		{op: "MeanVarianceNormalization", in: in("f32[batch,3,h,w]"), want: out("f32[batch,3,h,w]")},
 		{op: "MeanVarianceNormalization", in: in("f32[2,3]"), attrs: with(graph.Ints("axes", -1)), want: out("f32[2,3]")},
 		{op: "MeanVarianceNormalization", in: in("f32[2,3]"), err: refuse("axes", "axis 2")},
+		{op: "LRN", in: in("f32[batch,8,h,w]"), attrs: with(graph.Int("size", 5)), want: out("f32[batch,8,h,w]")},
+		{op: "LRN", in: in("f16[2,chunk]"), attrs: with(graph.Int("size", 2)), want: out("f16[2,chunk]")},
+		{op: "LRN", in: in("f32[3]"), attrs: with(graph.Int("size", 2)), err: refuse("[N,C,D1,...]")},
+		{op: "LRN", in: in("f32[3,3]"), attrs: with(graph.Int("size", 0)), err: refuse("size is 0")},
+		{op: "LRN", in: in("f32[3,3]"), err: refuse("size", "missing")},
 		{op: "Shrink", in: in("u8[chunk]"), attrs: with(graph.Float("lambd", 2)), want: out("u8[chunk]")},
 		{op: "Shrink", in: in("bf16[chunk]"), err: refuse("bf16")},
 	})

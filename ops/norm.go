@@ -112,59 +112,6 @@ func init() {
 	})
 }
 
-func init() {
-	lp := unary("LpNormalization", 22, Floats, Contraction, "X divided by its Lp norm along axis, p being 1 or 2; 0 where the norm is 0.")
-	lp.Attrs = []AttrSpec{
-		{Name: "axis", Kind: graph.AttrInt, Default: "-1"},
-		{Name: "p", Kind: graph.AttrInt, Default: "2"},
-	}
-	lp.Infer = func(c *graph.Call) ([]graph.Type, error) {
-		if _, err := attrAxis(c, -1, c.Type(0).Rank()); err != nil {
-			return nil, fmt.Errorf("%s: %w", describe(c, 0), err)
-		}
-		if p := c.Attrs.Int("p", 2); p != 1 && p != 2 {
-			return nil, fmt.Errorf("attribute p is %d; want 1 or 2", p)
-		}
-		return likeFirst(c)
-	}
-	lp.Cost = opsPerElement(3)
-	lp.Decompose = func(b *graph.Builder, c *graph.Call, in []graph.ValueID) ([]graph.ValueID, error) {
-		elem := b.Type(in[0]).Elem
-		x := cast(b, in[0], wideEnough(elem))
-		norm := b.Op([]string{"ReduceL1", "ReduceL2"}[c.Attrs.Int("p", 2)-1], values{x, b.Ints(c.Attrs.Int("axis", -1))})
-		zero := scalar(b, b.Type(x).Elem, 0)
-		y := b.Op("Where", values{b.Op("Equal", values{norm, zero}), zero, b.Op("Div", values{x, norm})})
-		return decomposed(b, cast(b, y, elem))
-	}
-	Register(lp)
-
-	mvn := unary("MeanVarianceNormalization", 13, Floats, Contraction, "(X-mean)/(standard deviation + 1e-9) over the axes.")
-	mvn.Attrs = []AttrSpec{{Name: "axes", Kind: graph.AttrInts, Default: "0, 2, 3"}}
-	mvn.Infer = func(c *graph.Call) ([]graph.Type, error) {
-		if _, err := normAxes(mvnAxes(c), c.Type(0).Rank()); err != nil {
-			return nil, fmt.Errorf("attribute axes of %s: %w", describe(c, 0), err)
-		}
-		return likeFirst(c)
-	}
-	mvn.Cost = opsPerElement(8)
-	mvn.Decompose = func(b *graph.Builder, c *graph.Call, in []graph.ValueID) ([]graph.ValueID, error) {
-		elem := b.Type(in[0]).Elem
-		x, axes := cast(b, in[0], wideEnough(elem)), b.Ints(mvnAxes(c)...)
-		dev := b.Op("Sub", values{x, b.Op("ReduceMean", values{x, axes})})
-		std := b.Op("Sqrt", values{b.Op("ReduceMean", values{b.Op("Mul", values{dev, dev}), axes})})
-		std = b.Op("Add", values{std, scalar(b, b.Type(x).Elem, 1e-9)})
-		return decomposed(b, cast(b, b.Op("Div", values{dev, std}), elem))
-	}
-	Register(mvn)
-}
-
-func mvnAxes(c *graph.Call) []int64 {
-	if axes := c.Attrs.Ints("axes"); axes != nil {
-		return axes
-	}
-	return []int64{0, 2, 3}
-}
-
 // wideEnough returns the type to sum squares of e in: they do not fit half
 // precision.
 func wideEnough(e enc.Elem) enc.Elem {

@@ -463,8 +463,11 @@ var operatorSamples = map[string][]sample{
 	"Attention": attentionSamples(),
 
 	// Without kernels of their own.
-	"Shrink":          unarySamples("Shrink", 0, 3, graph.Float("bias", 0.75), graph.Float("lambd", 1.5))[:1],
-	"Hardmax":         softmaxSamples("Hardmax"),
+	"Shrink":  unarySamples("Shrink", 0, 3, graph.Float("bias", 0.75), graph.Float("lambd", 1.5))[:1],
+	"Hardmax": softmaxSamples("Hardmax"),
+	"LRN": {one(func(l *lab) graph.ValueID {
+		return l.b.Op("LRN", ids{l.x(-2, 2, l.n(2), c(5), l.n(3), c(7))}, graph.Int("size", 3), graph.Float("alpha", 0.5))
+	})},
 	"LpNormalization": softmaxSamples("LpNormalization"),
 	"MeanVarianceNormalization": {one(func(l *lab) graph.ValueID {
 		return l.b.Op("MeanVarianceNormalization", ids{l.x(-3, 3, l.n(3), c(4), l.n(5), c(2))})

@@ -34,6 +34,13 @@ var decompositions = map[string][]func(l *lab, e enc.Elem) ids{
 	"Hardmax":                   append(unarySamples("Hardmax", -3, 3), unarySamples("Hardmax", -3, 3, graph.Int("axis", 0))...),
 	"LpNormalization":           append(unarySamples("LpNormalization", -3, 3), unarySamples("LpNormalization", -3, 3, graph.Int("axis", 1), graph.Int("p", 1))...),
 	"MeanVarianceNormalization": append(unarySamples("MeanVarianceNormalization", -3, 3, graph.Ints("axes", 0, 2)), rank4("MeanVarianceNormalization")),
+	"LRN": {
+		rank4("LRN", graph.Int("size", 3), graph.Float("alpha", 0.5)),
+		rank4("LRN", graph.Int("size", 4), graph.Float("beta", 2), graph.Float("bias", 0.5)),
+		func(l *lab, e enc.Elem) ids {
+			return ids{l.b.Op("LRN", ids{l.random(e, -2, 2, 3, 5)}, graph.Int("size", 2), graph.Float("alpha", 1))}
+		},
+	},
 	"EyeLike": {
 		func(l *lab, e enc.Elem) ids {
 			return ids{l.b.Op("EyeLike", ids{l.random(e, -1, 1, 3, 5)}, graph.Int("k", 1))}

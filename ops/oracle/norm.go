@@ -79,6 +79,7 @@ var normOps = map[string]evaluator{
 		}
 		return one(out, x.step(t.Len()))
 	},
+	"LRN":                   localResponse,
 	"LayerNormalization":    layerNorm,
 	"RMSNormalization":      rmsNorm,
 	"GroupNormalization":    groupNorm,
@@ -297,4 +298,33 @@ func instanceNorm(x *node) ([]*Tensor, error) {
 		axes = append(axes, a)
 	}
 	return x.normalize(t, groups(t.Shape, axes))
+}
+
+// localResponse divides by what the squares of neighbouring channels add up
+// to; of an even number of neighbours, one more lies behind.
+func localResponse(x *node) ([]*Tensor, error) {
+	t := x.arg(0)
+	n := x.Attrs.Int("size", 0)
+	if len(t.Shape) < 2 || n < 1 {
+		return nil, fmt.Errorf("%d channels of shape %v", n, t.Shape)
+	}
+	out, err := x.make(t.Elem, t.Shape)
+	if err != nil {
+		return nil, err
+	}
+	alpha, beta, bias := x.float("alpha", 1e-4), x.float("beta", 0.75), x.float("bias", 1)
+	for _, g := range groups(t.Shape, []int{1}) {
+		for k, j := range g {
+			first, last := max(0, int64(k)-(n-1)/2), min(int64(len(g)-1), int64(k)+n/2)
+			s := 0.0
+			for c := first; c <= last; c++ {
+				s += t.F[g[c]] * t.F[g[c]]
+			}
+			out.F[j] = t.F[j] / math.Pow(bias+alpha/float64(n)*s, beta)
+			if err := x.step(int(last - first)); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return one(out, nil)
 }

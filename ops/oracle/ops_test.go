@@ -279,6 +279,9 @@ func TestSampling(t *testing.T) {
 		{"LpNormalization", list(matrix(2, 3, -4, 0, 0)), nil, matrix(2, 0.6, -0.8, 0, 0)},
 		{"LpNormalization", list(matrix(2, 3, -4, -1, 4)), as{graph.Int("p", 1), graph.Int("axis", 0)}, matrix(2, 0.75, -0.5, -0.25, 0.5)},
 		{"MeanVarianceNormalization", list(matrix(2, 1, 3, 5, 5)), as{graph.Ints("axes", 1)}, matrix(2, -1/(1+1e-9), 1/(1+1e-9), 0, 0)},
+		// Squares 4, 1, 9: with their neighbours 5, 14, 10.
+		{"LRN", list(matrix(1, 2, 1, 3)), as{graph.Int("size", 3), graph.Float("alpha", 3), graph.Float("beta", 1)}, matrix(1, 2.0/6, 1.0/15, 3.0/11)},
+		{"LRN", list(matrix(1, 2, 1, 3)), as{graph.Int("size", 2), graph.Float("alpha", 2), graph.Float("beta", 1)}, matrix(1, 2.0/6, 1.0/11, 3.0/10)},
 		{"Shrink", list(f32(-2, -0.5, 0.5, 2, nan)), as{graph.Float("bias", 0.25)}, f32(-1.75, 0, 0, 1.75, 0)},
 		{"Shrink", list(u8(0, 1, 5)), as{graph.Float("bias", 1.5), graph.Float("lambd", 1)}, u8(0, 0, 3)},
 
