@@ -79,7 +79,9 @@ func (f *finder) longest(s string) (t *addedToken, n int) {
 }
 
 // split appends the fragment's parts to out: added tokens and the text around
-// them. The fragment is not empty.
+// them. The fragment is not empty. As in the reference, the search goes on right
+// behind a token's own text: an added token made of blanks is found also among
+// those that an rstrip token before it has taken along.
 func (f *finder) split(out []fragment, frag fragment) []fragment {
 	text := frag.text
 	done := 0
@@ -99,12 +101,11 @@ func (f *finder) split(out []fragment, frag fragment) []fragment {
 			continue
 		}
 		if t.lstrip {
-			start = len(trimSpaceRight(text[:start]))
+			// But not the blanks that the token before has taken.
+			start = max(len(trimSpaceRight(text[:start])), done)
 		}
-		start = max(start, done) // blanks that the token before has taken
 		if t.rstrip {
 			end = len(text) - len(trimSpaceLeft(text[end:]))
-			i = end
 		}
 		if done < start {
 			out = append(out, frag.slice(done, start))

@@ -21,12 +21,12 @@ type bpe struct {
 	merges map[pair]merge // nil when ranked by score
 	scored map[string]merge
 
-	ignoreMerges bool   // a piece that is in the vocabulary is one token
-	prefix       string // of all symbols of a piece but the first
-	suffix       string // of a piece's last symbol
-	unk          int32  // for runes that nothing else covers; noID drops them
-	fuseUnk      bool   // one unk for several such runes in a row
-	bytes        *[256]int32
+	ignoreMerges bool        // a piece that is in the vocabulary is one token
+	prefix       string      // of all symbols of a piece but the first
+	suffix       string      // of a piece's last symbol
+	unk          int32       // for runes that nothing else covers; noID drops them
+	fuseUnk      bool        // one unk for several such runes in a row
+	bytes        *[256]int32 // of <0x00> to <0xFF>, noID where missing; nil without any
 
 	// lateBytes: a rune without a token of its own falls back to bytes after
 	// joining (SentencePiece), not before (Hugging Face).
@@ -135,7 +135,7 @@ func (m *bpe) appendSymbol(dst []piece, text string, s symbol) []piece {
 	if s.id != noID {
 		return append(dst, piece{s.id, s.start, s.end})
 	}
-	if m.bytes != nil {
+	if m.spells(text[s.start:s.end]) {
 		for i := s.start; i < s.end; i++ {
 			dst = append(dst, piece{m.bytes[text[i]], i, i + 1})
 		}
@@ -211,7 +211,7 @@ func (j *joiner) addRune(r rune, start, end int32) {
 		j.symbols = append(j.symbols, symbol{id: id, start: start, end: end})
 		return
 	}
-	if m.bytes != nil {
+	if m.spells(j.text[start:end]) {
 		for i := start; i < end; i++ {
 			j.symbols = append(j.symbols, symbol{id: m.bytes[j.text[i]], start: i, end: i + 1})
 		}
@@ -325,17 +325,36 @@ func (j *joiner) sink(i int) {
 	q[i] = x
 }
 
-// byteTokens returns the ids of <0x00> to <0xFF>, nil if one is missing.
+// byteTokens returns the ids of <0x00> to <0xFF>, noID for those that are
+// missing; nil if all are.
 func byteTokens(vocab map[string]int32) *[256]int32 {
 	var ids [256]int32
+	found := false
 	for b := range ids {
 		id, ok := vocab[fmt.Sprintf("<0x%02X>", b)]
 		if !ok {
-			return nil
+			id = noID
 		}
 		ids[b] = id
+		found = found || ok
+	}
+	if !found {
+		return nil
 	}
 	return &ids
+}
+
+// spells says whether each byte of a rune has a token.
+func (m *bpe) spells(r string) bool {
+	if m.bytes == nil {
+		return false
+	}
+	for i := range len(r) {
+		if m.bytes[r[i]] == noID {
+			return false
+		}
+	}
+	return true
 }
 
 const (

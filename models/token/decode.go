@@ -150,7 +150,8 @@ func (s stripDecoder) decode(in []chunk, _ bool) []chunk {
 	return in
 }
 
-// metaspaceDecoder writes blanks again, but not the one that was put in front.
+// metaspaceDecoder writes blanks again, but none for the first token: the
+// reference takes all of them off there, not only the one that was put in front.
 type metaspaceDecoder struct {
 	replacement string
 	prepend     bool
@@ -158,11 +159,11 @@ type metaspaceDecoder struct {
 
 func (m metaspaceDecoder) decode(in []chunk, _ bool) []chunk {
 	for i := range in {
-		text := in[i].text
+		blank := " "
 		if i == 0 && m.prepend {
-			text = strings.TrimPrefix(text, m.replacement)
+			blank = ""
 		}
-		in[i].text = strings.ReplaceAll(text, m.replacement, " ")
+		in[i].text = strings.ReplaceAll(in[i].text, m.replacement, blank)
 	}
 	return in
 }

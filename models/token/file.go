@@ -167,6 +167,7 @@ func (doc *document) tokenizer() (*Tokenizer, error) {
 	if t.pre, err = parsePreTokenizer(doc.PreTokenizer, new(steps)); err != nil {
 		return nil, err
 	}
+	t.spans = needsSpans(t.normalizer, t.pre)
 	if t.post, err = parsePostProcessor(doc.PostProcessor, new(steps)); err != nil {
 		return nil, err
 	}

@@ -66,6 +66,10 @@ func TestModelOptions(t *testing.T) {
 		{`"vocab":{"a":0,"?":1},"merges":[],"unk_token":"?","fuse_unk":true`, "axyéa", "a ? a"},
 		{`"vocab":{"a":0,"##b":1,"ab":2,"##a":3},"merges":["a ##b"],"continuing_subword_prefix":"##"`, "aba", "ab ##a"},
 		{`"vocab":{"a":0,"b</w>":1,"ab</w>":2,"b":3},"merges":["a b</w>"],"end_of_word_suffix":"</w>"`, "bab", "b ab</w>"},
+		// The head of a merges.txt is no merge.
+		{`"vocab":{"a":0,"b":1,"ab":2},"merges":["#version: 0.2","a b"]`, "ab", "ab"},
+		// A rune falls back to bytes where each of its own bytes has a token.
+		{`"vocab":{"a":0,"?":1,"<0xC3>":2,"<0xA9>":3},"merges":[],"unk_token":"?","byte_fallback":true`, "aéèa", "a <0xC3> <0xA9> ? a"},
 		// The best pair comes first, not the leftmost.
 		{`"vocab":{"a":0,"b":1,"c":4,"ab":2,"bc":3},"merges":["b c","a b"]`, "abc", "a bc"},
 	} {
@@ -75,6 +79,17 @@ func TestModelOptions(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, c.want, pieces(tok, ids), c.fields)
 	}
+}
+
+// A file may name an unknown token that it lacks, as long as no text needs it.
+func TestLostUnknownToken(t *testing.T) {
+	tok, err := FromJSON([]byte(model(`"vocab":{"a":0,"b":1},"merges":[],"unk_token":"?"`)))
+	require.NoError(t, err)
+	ids, err := tok.Encode("ab", EncodeOptions{})
+	require.NoError(t, err)
+	require.Equal(t, []int32{0, 1}, ids)
+	_, err = tok.Encode("abc", EncodeOptions{})
+	require.ErrorContains(t, err, `no token for "c"`)
 }
 
 func TestByteFallback(t *testing.T) {
@@ -128,7 +143,7 @@ func TestRefusedJSON(t *testing.T) {
 		"merge is a number":      {model(`"vocab":{"a":0},"merges":[1]`), "entry 0"},
 		"merge of unknown":       {model(`"vocab":{"a":0},"merges":["a z"]`), `"z" is not in the vocabulary`},
 		"merge to unknown":       {model(`"vocab":{"a":0,"b":1},"merges":["a b"]`), `"ab"`},
-		"unknown unk":            {model(`"vocab":{"a":0},"merges":[],"unk_token":"?"`), "unk_token"},
+		"bytes with a suffix":    {model(`"vocab":{"a":0,"<0x41>":1},"merges":[],"byte_fallback":true,"end_of_word_suffix":"</w>"`), "byte_fallback together"},
 		"added: huge id":         {added(`{"id":1099511627776,"content":"x"}`), "out of range"},
 		"added: large id":        {added(`{"id":2000000000,"content":"x"}`), "out of proportion"},
 		"added: negative id":     {added(`{"id":-5,"content":"x"}`), "out of range"},

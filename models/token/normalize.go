@@ -3,10 +3,7 @@ package token
 import (
 	"encoding/json"
 	"fmt"
-	"slices"
 	"unicode"
-
-	"golang.org/x/text/unicode/norm"
 )
 
 // normalizer rewrites text before it is split.
@@ -125,105 +122,6 @@ func (byteSpeller) normalize(f fragment, _ *limit) (fragment, error) {
 	return e.result()
 }
 
-// form is one of Unicode's normalization forms.
-type form struct {
-	form, decomposed norm.Form
-}
-
-var (
-	formC  = form{norm.NFC, norm.NFD}
-	formD  = form{norm.NFD, norm.NFD}
-	formKC = form{norm.NFKC, norm.NFKD}
-	formKD = form{norm.NFKD, norm.NFKD}
-)
-
-func (n form) normalize(f fragment, _ *limit) (fragment, error) {
-	if n.form.IsNormalString(f.text) {
-		return f, nil
-	}
-	if f.spans == nil {
-		s := n.form.String(f.text)
-		if len(s) > maxNormalized {
-			return f, fmt.Errorf("normalizing makes the text longer than %d bytes", maxNormalized)
-		}
-		f.text = s
-		return f, nil
-	}
-	e := edit(&f)
-	for e.pos < len(f.text) && !e.full {
-		rest := f.text[e.pos:]
-		size := n.form.NextBoundaryInString(rest, true)
-		if size <= 0 {
-			size = len(rest)
-		}
-		if n.form.IsNormalString(rest[:size]) {
-			e.keep(size)
-		} else {
-			n.segment(e, rest[:size])
-		}
-	}
-	return e.result()
-}
-
-// part is a rune of a decomposed segment. change is 0 for the first of the
-// runes that a rune of the source becomes, and 1 for the others, which count as
-// inserted.
-type part struct {
-	r      rune
-	change int
-	used   bool
-}
-
-// segment rewrites a stretch of text that normalizes by itself. Which runes
-// come from where follows the reference: it records for each rune of the result
-// how many runes it adds (1) or takes away (below 0), composing sums that up, and
-// the source is consumed accordingly.
-func (n form) segment(e *editor, text string) {
-	end := e.pos + len(text)
-	var parts []part
-	for _, r := range text {
-		for i, d := range []rune(n.decomposed.String(string(r))) {
-			parts = append(parts, part{r: d, change: min(i, 1)})
-		}
-	}
-	reorder(parts)
-	next := 0 // the parts before it are used
-	for _, r := range n.form.String(text) {
-		change := 1
-		for _, d := range n.decomposed.String(string(r)) {
-			for i := next; i < len(parts); i++ {
-				if !parts[i].used && parts[i].r == d {
-					parts[i].used = true
-					change += parts[i].change - 1
-					break
-				}
-			}
-		}
-		for next < len(parts) && parts[next].used {
-			next++
-		}
-		if change > 0 {
-			e.insert(string(r))
-		} else {
-			e.replace(r, 1-change)
-		}
-	}
-	e.pos = end
-}
-
-// reorder puts runs of combining marks into canonical order.
-func reorder(parts []part) {
-	class := func(p part) uint8 { return norm.NFD.PropertiesString(string(p.r)).CCC() }
-	for i := 0; i < len(parts); {
-		end := i
-		for end < len(parts) && class(parts[end]) != 0 {
-			end++
-		}
-		slices.SortStableFunc(parts[i:end], func(a, b part) int { return int(class(a)) - int(class(b)) })
-		i = end + 1
-	}
-}
-
 // parseNormalizer reads a normalizer of tokenizer.json; nil for null.
 func parseNormalizer(raw json.RawMessage, st *steps) (normalizer, error) {
 	kind, err := st.enter("normalizer", raw)
@@ -276,7 +174,7 @@ func parseNormalizer(raw json.RawMessage, st *steps) (normalizer, error) {
 	case "Strip":
 		return stripper{c.Left, c.Right}, nil
 	case "StripAccents":
-		return filter(func(r rune) bool { return !unicode.Is(unicode.Mn, r) }), nil
+		return filter(func(r rune) bool { return !unicode.IsMark(r) }), nil
 	case "ByteLevel":
 		return byteSpeller{}, nil
 	}

@@ -188,10 +188,18 @@ func (p *expression) find(text string, limit *limit) ([]cut, error) {
 		}
 		return atByte
 	}
+	if text == "" { // the reference does not look at it
+		return nil, nil
+	}
+	last := -1 // where the last match ended
 	m, err := p.re.FindRunesMatch(runes)
 	for n := 1; m != nil && err == nil; n++ {
-		start := advance(m.Index)
-		c.add(start, advance(m.Index+m.Length))
+		// An empty match right behind another match does not count.
+		if end := m.Index + m.Length; m.Length > 0 || end != last {
+			start := advance(m.Index)
+			c.add(start, advance(end))
+			last = end
+		}
 		if n%64 == 0 && time.Now().After(limit.deadline) {
 			return fail(errSlowPattern)
 		}

@@ -163,13 +163,53 @@ func TestDialect(t *testing.T) {
 		{`(?=[A-Z])`, "aBcD", "a|Bc|D"}, // cuts at matches of nothing
 		{`\s+(?!\S)`, "a  b", "a| | b"},
 		{`é\-\_`, "é-_", "é-_"},
+		// Case folding is Unicode's, rune by rune, and leaves İ alone.
+		{`(?i)k`, "kKK\u0138", "k|K|K|\u0138"},
+		{`(?i)[a-z]+`, "aſKİı", "aſK|İı"},
+		{`(?i)σ+`, "σςΣs", "σςΣ|s"},
+		{`(?i)ß`, "ßẞ", "ß|ẞ"},
+		{`(?i)[^k]+`, "aKKk!", "a|KKk|!"},
+		{`(?i)\p{Lu}+`, "ABcd", "AB|cd"},
+		{`(?i)\x{6b}`, "K", "K"},
+		{`a(?i)b|c`, "aBaCc", "aB|aC|c"}, // a(?i:b|c)
+		{`(a(?i)b|c)d|C`, "aBdaCdC", "aBd|aCd|C"},
+		{`(?im)a.b`, "A\nB", "A\nB"},
+		// Sets inside of sets.
+		{`[a[bc]]+`, "abcd", "abc|d"},
+		{`[a[^\w]]+`, "ab!c", "a|b|!|c"},
+		{`[^(\s|[.,])]+`, "ab, (c|d)", "ab|, (|c|||d|)"},
+		{`[a-z&&[^aeiou]]+`, "abcde", "a|bcd|e"},
+		{`[\w&&[^\d]&&[^_]]+`, "ab1_c", "ab|1_|c"},
+		{`[^\W\d_]+`, "ab1_cé!", "ab|1_|cé|!"},
+		{`[\P{L}\p{Lu}]+`, "aB1c", "a|B1|c"},
+		{`[[:^space:]]+`, "a b", "a| |b"},
+		{`[[:punct:]]+`, "a$,é", "a|$,|é"},
+		{`\p{Punct}+`, "a$,é", "a$|,|é"},
+		{`[[:alpha:]]+`, "aéः\u0301Ⅷ1", "aéः|\u0301|Ⅷ|1"},
+		{`[[:upper:]]+`, "AⒶⅧa", "AⒶⅧ|a"},
+		{`[[:xdigit:]]+`, "xAf0g", "x|Af0|g"},
+		{`\p{Alnum}+`, "a1½", "a1|½"},
+		{`\p{hiragana}+`, "あア", "あ|ア"},
+		{`[\x{61}-\x{63}\x41]+`, "abcdA", "abc|d|A"},
+		{`[--/]+`, "a-./b", "a|-./|b"},
+		{`[a&&b]`, "ab", "ab"}, // nothing
+		// Oniguruma counts some Latin-1 numbers to words, if not in a class.
+		{`\w+`, "x²y½z", "x²y½z"},
+		{`[\w]+`, "x²y", "x|²|y"},
+		{`\W+`, "x²!", "x²|!"},
+		{`\b`, "aः² b", "aः²| |b"},
+		{`a\B`, "ab a", "a|b a"},
+		// A line begins behind a line end, but not at the end of the text.
+		{`^`, "a\nb\n", "a\n|b\n"},
+		{`^\s*`, "  a\n\n b", "  |a\n|\n |b"},
+		{`x*`, "axxb", "a|xx|b"},
 	} {
 		p, err := compileExpression(c.source)
 		require.NoError(t, err, c.source)
 		require.Equal(t, c.want, strings.Join(cutsOf(t, p, c.text), "|"), "%s on %q", c.source, c.text)
 	}
 	for _, source := range []string{
-		``, `(`, `)`, `[a`, `a**+?{`, `*a`, `\`, `(?<n>a)`, `(?~a)`, `\1`, `\k<a>`, `[a[b]]`, `[a&&b]`, `[[:foo:]]`, `\p{NoSuchClass}`,
+		``, `(`, `)`, `[a`, `a**+?{`, `*a`, `\`, `(?<n>a)`, `(?~a)`, `\1`, `\k<a>`, `[[:foo:]]`, `\p{NoSuchClass}`,
 		`\x{110000}`, `\xg`, `[z-a]`, `(?x: a)`, `a{3,1}`, `\X`, strings.Repeat("(", 300) + strings.Repeat(")", 300),
 		strings.Repeat("a++", 300), strings.Repeat("a", maxPattern+1),
 	} {

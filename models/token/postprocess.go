@@ -108,8 +108,8 @@ func (o offsetTrimmer) process(seqs []sequence, _ bool) []sequence {
 			}
 			at := &s.offsets[i]
 			if leading > 0 {
-				if o.addPrefixSpace && (i == 0 || at[0] == 0) {
-					leading-- // that blank is not in the text
+				if o.addPrefixSpace && leading == 1 && (i == 0 || at[0] == 0) {
+					leading = 0 // that blank is not in the text; where there are more, none was added
 				}
 				at[0] = min(at[0]+leading, at[1])
 			}

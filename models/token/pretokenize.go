@@ -174,6 +174,25 @@ const (
 	prependNever
 )
 
+// needsSpans says whether a chain splits by where in the text its fragments come
+// from, and the steps before that may rewrite them.
+func needsSpans(n normalizer, p preTokenizer) bool {
+	ps, ok := p.(preTokenizers)
+	if !ok {
+		ps = preTokenizers{p}
+	}
+	for i, p := range ps {
+		m, ok := p.(metaspace)
+		if ok && m.prepend == prependFirst && (n != nil || i > 0) {
+			return true
+		}
+		if _, ok := p.(preTokenizers); ok && needsSpans(n, p) {
+			return true
+		}
+	}
+	return false
+}
+
 func (m metaspace) split(in []fragment, limit *limit) ([]fragment, error) {
 	out := make([]fragment, 0, len(in))
 	for _, f := range in {
@@ -185,7 +204,7 @@ func (m metaspace) split(in []fragment, limit *limit) ([]fragment, error) {
 		if err != nil {
 			return nil, err
 		}
-		if !strings.HasPrefix(f.text, m.replacement) && (m.prepend == prependAlways || m.prepend == prependFirst && f.first) {
+		if !strings.HasPrefix(f.text, m.replacement) && (m.prepend == prependAlways || m.prepend == prependFirst && f.text != "" && f.atStart()) {
 			if f, err = prepend(&f, m.replacement); err != nil {
 				return nil, err
 			}

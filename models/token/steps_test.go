@@ -40,6 +40,9 @@ func TestNormalizers(t *testing.T) {
 		{`{"type":"Strip","strip_left":false,"strip_right":true}`, " a ", " a", "0-1 1-2"},
 		{`{"type":"Strip","strip_left":true,"strip_right":true}`, "  ", "", ""},
 		{`{"type":"StripAccents"}`, "a\u0301b", "ab", "0-1 3-4"},
+		{`{"type":"StripAccents"}`, "1\ufe0f\u20e3\u093f", "1", "0-1"}, // also what encloses or takes space
+		{`{"type":"Replace","pattern":{"Regex":"x*"},"content":"-"}`, "axb", "-a-b-", "0-0 0-1 1-2 2-3 2-3"},
+		{`{"type":"Sequence","normalizers":[{"type":"Strip","strip_left":true},{"type":"Replace","pattern":{"Regex":"^"},"content":"-"}]}`, " ", "", ""},
 		{`{"type":"ByteLevel"}`, "é ", "Ã©Ġ", "0-2 0-2 0-2 0-2 2-3 2-3"},
 		{`{"type":"Sequence","normalizers":[{"type":"NFD"},{"type":"StripAccents"},{"type":"Lowercase"}]}`, "ÉA", "ea", "0-2 2-3"},
 		{`{"type":"Sequence","normalizers":[]}`, "x", "x", "0-1"},
@@ -58,6 +61,30 @@ func TestNormalizers(t *testing.T) {
 		plain, err := normalizeString(n, c.in)
 		require.NoError(t, err)
 		require.Equal(t, c.want, plain, c.config)
+	}
+}
+
+// Runs of combining marks of any length are put into order, and nothing is
+// added to them, with and without offsets.
+func TestManyMarks(t *testing.T) {
+	below := strings.Repeat("\u0316", 40)
+	for _, c := range []struct {
+		form     form
+		in, want string
+	}{
+		{formC, "a" + below + "\u0301b", "á" + below + "b"},
+		{formD, "á" + below + "\u0301b", "a" + below + "\u0301\u0301b"},
+		{formC, "e\u0301" + strings.Repeat("\u0316\u0301", 20), "é" + strings.Repeat("\u0316", 20) + strings.Repeat("\u0301", 20)},
+		{formKD, "ﬁ" + strings.Repeat("\u0301\u0316", 20), "fi" + strings.Repeat("\u0316", 20) + strings.Repeat("\u0301", 20)},
+		{formC, strings.Repeat("\u0301", 70) + "e\u0301", strings.Repeat("\u0301", 70) + "é"},
+		{formC, "가" + strings.Repeat("\u11a8", 40), "각" + strings.Repeat("\u11a8", 39)},
+		{formC, "a\u034f" + strings.Repeat("\u0301", 31) + "e\u0301", "a\u034f" + strings.Repeat("\u0301", 31) + "é"},
+	} {
+		for _, offsets := range []bool{false, true} {
+			got, err := c.form.normalize(newFragment(c.in, offsets), newLimit(100))
+			require.NoError(t, err)
+			require.Equal(t, c.want, got.text, "offsets %v", offsets)
+		}
 	}
 }
 
@@ -118,6 +145,77 @@ func TestMetaspaceFirst(t *testing.T) {
 	frags, err := p.split([]fragment{whole.slice(0, 1), whole.slice(1, 2)}, newLimit(10))
 	require.NoError(t, err)
 	require.Equal(t, []string{"▁a", "b"}, []string{frags[0].text, frags[1].text})
+}
+
+// "first" is about where the text comes from, not about which piece is first.
+func TestMetaspaceFirstAfterNormalizer(t *testing.T) {
+	tok := func(normalizer, pre string) *Tokenizer {
+		tok, err := FromJSON([]byte(config(map[string]string{
+			"added_tokens": "[]", "normalizer": normalizer, "pre_tokenizer": pre,
+			"model": `{"type":"BPE","vocab":{"_":0,"a":1,"1":2,"2":3,"⁄":4},"merges":[]}`,
+		})))
+		require.NoError(t, err)
+		return tok
+	}
+	meta := `{"type":"Metaspace","replacement":"_","prepend_scheme":"first"}`
+	digits := `{"type":"Sequence","pretokenizers":[{"type":"Digits","individual_digits":true},` + meta + `]}`
+	for _, c := range []struct{ normalizer, pre, text, want string }{
+		{"null", meta, "aa", "_ a a"},
+		{"null", digits, "a1", "_ a 1"},
+		{`{"type":"Strip","strip_left":true,"strip_right":true}`, meta, "aa ", "_ a a"},
+		{`{"type":"Strip","strip_left":true,"strip_right":true}`, meta, " aa", "a a"},
+		{`{"type":"NFKC"}`, digits, "½", "_ 1 _ ⁄ _ 2"}, // all three come from one rune
+	} {
+		tok := tok(c.normalizer, c.pre)
+		ids, err := tok.Encode(c.text, EncodeOptions{})
+		require.NoError(t, err)
+		require.Equal(t, c.want, pieces(tok, ids), "%q", c.text)
+		got, err := tok.EncodeDetailed(c.text, EncodeOptions{})
+		require.NoError(t, err)
+		require.Equal(t, ids, got.IDs)
+	}
+}
+
+// Added tokens of blanks are found among those that the token before took along.
+func TestAddedTokensOfBlanks(t *testing.T) {
+	tok, err := FromJSON([]byte(with("added_tokens", `[
+		{"id":3,"content":"<e>","rstrip":true,"special":true},{"id":4,"content":"\n"},{"id":5,"content":"  ","rstrip":true}]`)))
+	require.NoError(t, err)
+	for text, want := range map[string]struct {
+		ids     []int32
+		offsets [][2]int
+	}{
+		"<e> \na": {[]int32{3, 4, 0}, [][2]int{{0, 5}, {4, 5}, {5, 6}}},
+		"a    b":  {[]int32{0, 5, 5, 1}, [][2]int{{0, 1}, {1, 5}, {3, 5}, {5, 6}}},
+		"<e>  a":  {[]int32{3, 5, 0}, [][2]int{{0, 5}, {3, 5}, {5, 6}}},
+	} {
+		got, err := tok.EncodeDetailed(text, EncodeOptions{ParseSpecial: true})
+		require.NoError(t, err)
+		require.Equal(t, want.ids, got.IDs, "%q", text)
+		require.Equal(t, want.offsets, got.Offsets, "%q", text)
+	}
+}
+
+func TestOffsetTrimmer(t *testing.T) {
+	for _, c := range []struct {
+		piece  string
+		prefix bool
+		i      int
+		in     [2]int
+		want   [2]int
+	}{
+		{"Ġa", true, 0, [2]int{0, 2}, [2]int{0, 2}}, // may have been added
+		{"Ġa", false, 0, [2]int{0, 2}, [2]int{1, 2}},
+		{"ĠĠa", true, 0, [2]int{0, 3}, [2]int{2, 3}}, // two were not
+		{"Ġa", true, 1, [2]int{4, 6}, [2]int{5, 6}},
+		{"ĠĠ", true, 1, [2]int{4, 6}, [2]int{6, 6}},
+		{"aĠĠ", true, 1, [2]int{4, 7}, [2]int{4, 5}},
+	} {
+		s := sequence{offsets: [][2]int{{9, 9}, {9, 9}}, pieces: []string{"", ""}}
+		s.offsets[c.i], s.pieces[c.i] = c.in, c.piece
+		offsetTrimmer{c.prefix}.process([]sequence{s}, true)
+		require.Equal(t, c.want, s.offsets[c.i], "%+v", c)
+	}
 }
 
 func TestPostProcessors(t *testing.T) {
@@ -182,6 +280,7 @@ func TestDecoders(t *testing.T) {
 		{spm, "<0xE6>|<0xzz>", "\uFFFD<0xzz>"},
 		{`{"type":"Metaspace","replacement":"▁","prepend_scheme":"always"}`, "▁a|▁b▁c", "a b c"},
 		{`{"type":"Metaspace","replacement":"▁","prepend_scheme":"never"}`, "▁a|▁b", " a b"},
+		{`{"type":"Metaspace","replacement":"▁","prepend_scheme":"first"}`, "▁▁a▁|▁▁b▁c", "a  b c"},
 		{`{"type":"BPEDecoder","suffix":"</w>"}`, "a|b</w>|c</w>", "ab c"},
 		{`{"type":"Strip","content":"_","start":1,"stop":2}`, "__a___|_", "_a_|"},
 		{`{"type":"Replace","pattern":{"String":"ab"},"content":"x"}`, "aab|b", "ax|b"},

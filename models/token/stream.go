@@ -27,7 +27,9 @@ func (s *Stream) Next(id int32) string {
 	// behind the one before, and what that gives by itself is taken off.
 	before := len(s.t.decodeRaw(s.last))
 	text := s.t.decodeRaw(append(s.last, c))
-	s.last = append(s.last[:0], c)
+	if c.text != "" || len(s.last) == 0 { // an empty token hides none before it
+		s.last = append(s.last[:0], c)
+	}
 	s.pending = append(s.pending, text[min(before, len(text)):]...)
 	n := completeBytes(s.pending)
 	out := validText(s.pending[:n])

@@ -18,6 +18,9 @@ const (
 // vocabulary.
 const noID = -1
 
+// lostID stands for the token of unknown runes where the vocabulary lacks it.
+const lostID = -2
+
 // span is a range of bytes of the original text.
 type span struct{ start, end int32 }
 
@@ -27,7 +30,7 @@ type fragment struct {
 	text  string
 	spans []span // for each byte of text, where it comes from; nil when nobody asks
 	id    int32  // of the added token; noID for text
-	first bool   // it begins where the whole text begins
+	first bool   // it is the front of the whole text; see atStart
 }
 
 // newFragment returns the whole text as one fragment.
@@ -43,6 +46,16 @@ func newFragment(text string, offsets bool) fragment {
 		}
 	}
 	return f
+}
+
+// atStart says whether a fragment that is not empty comes from the very start of
+// the text. Once text was rewritten only spans can tell: what came first may be
+// gone, and several pieces may come from one rune.
+func (f *fragment) atStart() bool {
+	if f.spans != nil {
+		return f.spans[0].start == 0
+	}
+	return f.first
 }
 
 // slice returns a part of a fragment.

@@ -14,6 +14,7 @@ type Tokenizer struct {
 	pre        preTokenizer  // may be nil
 	post       postProcessor // may be nil
 	decoder    decoder
+	spans      bool // needed even when no offsets are asked for; see needsSpans
 
 	entries  []entry // by id
 	addedIDs map[string]int32
@@ -121,7 +122,7 @@ func (t *Tokenizer) encode(text string, opt EncodeOptions, typeID int32, detaile
 		return s, fmt.Errorf("the text is not valid UTF-8 at byte %d", invalidAt(text))
 	}
 	limit := newLimit(len(text))
-	frags, err := t.added.cut(newFragment(text, detailed), opt.ParseSpecial, t.normalizer, limit)
+	frags, err := t.added.cut(newFragment(text, detailed || t.spans), opt.ParseSpecial, t.normalizer, limit)
 	if err != nil {
 		return s, err
 	}
@@ -145,6 +146,9 @@ func (t *Tokenizer) encode(text string, opt EncodeOptions, typeID int32, detaile
 			tokens = t.model.encode(tokens[:0], f.text)
 		}
 		for _, p := range tokens {
+			if p.id == lostID {
+				return s, fmt.Errorf("no token for %s, and the unk_token is not in the vocabulary", quote(f.text[p.start:p.end]))
+			}
 			s.ids = append(s.ids, p.id)
 			if !detailed {
 				continue

@@ -311,6 +311,20 @@ func TestStream(t *testing.T) {
 	require.Equal(t, "<|user|>", tok.NewStream(false).Next(user))
 }
 
+// A token without text, in the middle, does not make the next one the first.
+func TestStreamOfEmptyToken(t *testing.T) {
+	tok, err := FromJSON([]byte(config(map[string]string{
+		"model":   `{"type":"BPE","vocab":{"▁a":0,"b":1,"":2},"merges":[]}`,
+		"decoder": `{"type":"Metaspace","replacement":"▁"}`,
+	})))
+	require.NoError(t, err)
+	for _, ids := range [][]int32{{0, 2, 0}, {2, 0, 0}, {1, 2, 2, 0, 2, 1}} {
+		want, err := tok.Decode(ids, false)
+		require.NoError(t, err)
+		require.Equal(t, want, streamed(tok, ids, false), "%v", ids)
+	}
+}
+
 // Streams and Decode agree on whatever tokens a model may give.
 func TestStreamEqualsDecode(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))

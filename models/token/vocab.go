@@ -60,15 +60,18 @@ func parseModel(raw json.RawMessage) (*bpe, error) {
 	if err := m.setMerges(rules); err != nil {
 		return nil, fmt.Errorf("model.merges: %w", err)
 	}
-	if c.Unk != nil && *c.Unk != "" {
+	if c.Unk != nil {
 		id, ok := m.vocab[*c.Unk]
 		if !ok {
-			return nil, fmt.Errorf("model.unk_token: %s is not in the vocabulary", quote(*c.Unk))
+			id = lostID // an error only if a text needs it: byte-level files name any
 		}
 		m.unk = id
 	}
 	if c.ByteFallback {
 		m.bytes = byteTokens(m.vocab)
+	}
+	if m.bytes != nil && m.prefix+m.suffix != "" {
+		return nil, errors.New("model: byte_fallback together with continuing_subword_prefix or end_of_word_suffix is not supported")
 	}
 	m.init()
 	return m, nil
@@ -122,15 +125,17 @@ func parseMerges(raw json.RawMessage) ([]mergeRule, error) {
 		return nil, errors.New("want an array")
 	}
 	var rules []mergeRule
-	for !s.take(']') {
-		if len(rules) > 0 && !s.take(',') {
+	for n := 0; !s.take(']'); n++ {
+		if n > 0 && !s.take(',') {
 			return nil, errMalformed
 		}
-		rule, err := s.merge()
+		rule, ok, err := s.merge()
 		if err != nil {
-			return nil, fmt.Errorf("entry %d: %w", len(rules), err)
+			return nil, fmt.Errorf("entry %d: %w", n, err)
 		}
-		rules = append(rules, rule)
+		if ok {
+			rules = append(rules, rule)
+		}
 	}
 	return rules, nil
 }
@@ -202,27 +207,30 @@ func (s *scanner) integer() (int64, error) {
 	return id, nil
 }
 
-func (s *scanner) merge() (mergeRule, error) {
+// merge reads an entry of the merges; ok is false for one that is only the
+// head of a merges.txt.
+func (s *scanner) merge() (rule mergeRule, ok bool, err error) {
 	if !s.take('[') {
 		line, err := s.string()
-		if err != nil {
-			return mergeRule{}, err
+		if err != nil || strings.HasPrefix(line, "#version") {
+			return mergeRule{}, false, err
 		}
-		return splitMerge(line)
+		rule, err = splitMerge(line)
+		return rule, err == nil, err
 	}
-	left, err := s.string()
-	if err != nil {
-		return mergeRule{}, err
+	if rule.left, err = s.string(); err != nil {
+		return mergeRule{}, false, err
 	}
 	if !s.take(',') {
-		return mergeRule{}, errors.New("want two tokens")
+		return mergeRule{}, false, errNotTwo
 	}
-	right, err := s.string()
-	if err != nil {
-		return mergeRule{}, err
+	if rule.right, err = s.string(); err != nil {
+		return mergeRule{}, false, err
 	}
 	if !s.take(']') {
-		return mergeRule{}, errors.New("want two tokens")
+		return mergeRule{}, false, errNotTwo
 	}
-	return mergeRule{left, right}, nil
+	return rule, true, nil
 }
+
+var errNotTwo = errors.New("want two tokens")
