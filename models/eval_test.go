@@ -33,13 +33,13 @@ const outcomes = "testdata/demo_eval.jsonl"
 // computes in float32. HEDDLE_FULL=1 asks all 840 questions, and compares the
 // sums with those that the program which trained the model found.
 func TestEval(t *testing.T) {
-	step := 8
+	step := 12
 	full := os.Getenv("HEDDLE_FULL") == "1" || *update
 	switch {
 	case full:
 		step = 1
-	case testing.Short():
-		step = 40
+	case brief():
+		step = 56 // 15 questions
 	}
 	qs := readLines[question](t, demoFile("eval/questions.jsonl"))
 	var want []outcome

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 
 	"github.com/heddle-ml/heddle/drivers/cpu"
@@ -20,6 +21,10 @@ import (
 
 // registry holds the driver that these tests run on.
 var registry = hal.NewRegistry(cpu.Driver{})
+
+// brief reports whether to test with fewer cases: where it was asked for, and
+// on other architectures than amd64, which are mostly emulated.
+func brief() bool { return testing.Short() || runtime.GOARCH != "amd64" }
 
 // openDemo opens the embedded demo model under a policy.
 func openDemo(t testing.TB, p scheduler.Policy) *Model {

@@ -23,6 +23,10 @@ func TestShapes(t *testing.T) {
 		}
 	}
 	gs := goldens(t)
+	if brief() {
+		policies = []scheduler.Policy{policies[1], policies[5], {Static: true, Chunk: 16, TileBatch: 10}}
+		gs = gs[3:]
+	}
 	for _, p := range policies {
 		t.Run(fmt.Sprintf("static=%v chunk=%d batch=%d", p.Static, p.Chunk, p.TileBatch), func(t *testing.T) {
 			m := openDemo(t, p)
