@@ -41,8 +41,8 @@ func (a atom) key() string {
 		return a.sym
 	}
 	n := a.num.String()
-	if len(a.num.terms) > 1 || a.num.k != 0 || strings.ContainsAny(n, "*/") {
-		n = "(" + n + ")"
+	if t := a.num.terms; len(t) != 1 || t[0].coef != 1 || t[0].atom.sym == "" || a.num.k != 0 {
+		n = "(" + n + ")" // all but a bare symbol: -a/16 would read as -(a/16)
 	}
 	return n + "/" + strconv.FormatInt(a.den, 10)
 }

@@ -78,7 +78,7 @@ func TestInvalid(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
-	for _, s := range []string{"past+chunk", "tiles*196", "(w-14)/14+1", "((a+1)/2)*2-b*3", "-(a/2)"} {
+	for _, s := range []string{"past+chunk", "tiles*196", "(w-14)/14+1", "((a+1)/2)*2-b*3", "-(a/2)", "(-a)/16+b"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
