@@ -7,11 +7,20 @@ import (
 )
 
 func init() {
-	Register(comparison("Equal", 19, Numbers|Bools, "Whether A equals B; NaN equals nothing."))
-	Register(comparison("Greater", 13, Numbers, "Whether A > B."))
-	Register(comparison("Less", 13, Numbers, "Whether A < B."))
-	Register(orEqual("GreaterOrEqual", "Greater", "Whether A >= B."))
-	Register(orEqual("LessOrEqual", "Less", "Whether A <= B."))
+	equal := comparison("Equal", 19, Numbers|Bools, "Whether A equals B; NaN equals nothing.")
+	// Each is told from the bounds of A - B.
+	equal.Decide = deciding(func(lo, hi int64) (bool, bool) { return lo == 0 && hi == 0, lo > 0 || hi < 0 })
+	greater := comparison("Greater", 13, Numbers, "Whether A > B.")
+	greater.Decide = deciding(func(lo, hi int64) (bool, bool) { return lo > 0, hi <= 0 })
+	less := comparison("Less", 13, Numbers, "Whether A < B.")
+	less.Decide = deciding(func(lo, hi int64) (bool, bool) { return hi < 0, lo >= 0 })
+	atLeast := orEqual("GreaterOrEqual", "Greater", "Whether A >= B.")
+	atLeast.Decide = deciding(func(lo, hi int64) (bool, bool) { return lo >= 0, hi < 0 })
+	atMost := orEqual("LessOrEqual", "Less", "Whether A <= B.")
+	atMost.Decide = deciding(func(lo, hi int64) (bool, bool) { return hi <= 0, lo > 0 })
+	for _, o := range []Op{equal, greater, less, atLeast, atMost} {
+		Register(o)
+	}
 	Register(comparison("And", 7, Bools, "Whether A and B are true."))
 	Register(comparison("Or", 7, Bools, "Whether A or B is true."))
 	Register(comparison("Xor", 7, Bools, "Whether just one of A and B is true."))
@@ -56,6 +65,22 @@ func comparison(name string, version int, types TypeSet, doc string) Op {
 		Inputs:  []Param{{Name: "A", Types: types, Same: "T"}, {Name: "B", Types: types, Same: "T"}},
 		Outputs: []Param{{Name: "C", Types: Bools}},
 		Infer:   inferBool, Class: Exact,
+	}
+}
+
+// deciding compares symbolic integers. test gets the bounds of a difference
+// and says whether the comparison holds for all values of the symbols, and
+// whether it holds for none.
+func deciding(test func(lo, hi int64) (all, none bool)) func(*graph.Call) ([]bool, bool) {
+	return func(c *graph.Call) ([]bool, bool) {
+		var out []bool
+		_, ok := foldPairs(c, func(c *graph.Call, a, b dim.Dim) (dim.Dim, bool) {
+			d := a.Sub(b)
+			all, none := test(bounds(c, d))
+			out = append(out, all)
+			return d, all != none
+		})
+		return out, ok
 	}
 }
 

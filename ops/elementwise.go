@@ -16,7 +16,6 @@ func init() {
 		doc     string
 	}{
 		{"Abs", 13, Numbers, Exact, "The absolute value; the least signed integer stays as it is."},
-		{"Neg", 13, signedNumbers, Exact, "The negative value."},
 		{"Sign", 13, Numbers, Exact, "-1, 0 or 1 by the sign; NaN for NaN."},
 		{"Ceil", 13, Floats, Exact, "Rounds up to an integer."},
 		{"Floor", 13, Floats, Exact, "Rounds down to an integer."},
@@ -43,6 +42,17 @@ func init() {
 		Register(unary(u.name, u.version, u.types, u.class, u.doc))
 	}
 
+	neg := unary("Neg", 13, signedNumbers, Exact, "The negative value.")
+	neg.Fold = func(c *graph.Call) ([]dim.Dim, bool) {
+		ds, ok := foldable(c, 0)
+		out := make([]dim.Dim, len(ds))
+		for i, d := range ds {
+			out[i] = d.MulInt(-1)
+			ok = ok && out[i].Valid() == nil
+		}
+		return out, ok
+	}
+	Register(neg)
 	Register(arithmetic("Add", 14, Numbers, Rounded, "The sum; integers wrap.",
 		func(_ *graph.Call, a, b dim.Dim) (dim.Dim, bool) { return a.Add(b), true }))
 	Register(arithmetic("Sub", 14, Numbers, Rounded, "The difference; integers wrap.",

@@ -247,7 +247,7 @@ func opsPerElement(n float64) func(*graph.Call, []graph.Type, dim.Binding) (Cost
 
 // foldable returns the symbolic integers of input i for Fold.
 func foldable(c *graph.Call, i int) ([]dim.Dim, bool) {
-	if !c.Has(i) || c.Type(i).Elem != enc.I64 || c.Type(i).Rank() > 1 {
+	if !c.Has(i) || !Indices.Has(c.Type(i).Elem) || c.Type(i).Rank() > 1 {
 		return nil, false
 	}
 	return c.In[i].Dims()
@@ -260,7 +260,7 @@ func foldSame(c *graph.Call) ([]dim.Dim, bool) {
 		return nil, false
 	}
 	types, err := Standard.Infer(c)
-	if err != nil || types[0].Elem != enc.I64 || types[0].Rank() > 1 {
+	if err != nil || !Indices.Has(types[0].Elem) || types[0].Rank() > 1 {
 		return nil, false
 	}
 	return ds, true

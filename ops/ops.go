@@ -37,11 +37,15 @@ type Op struct {
 	// Decompose is nil: primitives. Required for operators of domain heddle.
 	Decompose func(b *graph.Builder, c *graph.Call, in []graph.ValueID) ([]graph.ValueID, error)
 
-	// Fold computes output 0, an i64 scalar or vector, where it is known from
-	// types alone or from symbolic integers (Shape, and integer arithmetic on
-	// its results), as symbolic dimensions in order. It returns false when it
+	// Fold computes output 0, an i64 or i32 scalar or vector, where it is known
+	// from types alone or from symbolic integers (Shape, and integer arithmetic
+	// on its results), as symbolic dimensions in order. It returns false when it
 	// does not apply. Other numeric constants are folded by passes.Fold.
 	Fold func(c *graph.Call) ([]dim.Dim, bool)
+
+	// Decide computes output 0, a bool scalar or vector, of a comparison of
+	// symbolic integers, where the bounds of the symbols tell.
+	Decide func(c *graph.Call) ([]bool, bool)
 
 	// Updates tells that the operator consumes a state version as input 0 and
 	// yields the next as output 0, in place. It may work on ordinary values as

@@ -13,9 +13,13 @@ func init() {
 	const ordered = wide | codes8 | Bools
 	Register(reduction("ReduceMax", 20, ordered, Exact, "The greatest element; of none, -Inf or the type's least."))
 	Register(reduction("ReduceMin", 20, ordered, Exact, "The least element; of none, +Inf or the type's greatest."))
-	Register(reduction("ReduceSum", 13, wide, Contraction, "The sum; of none, 0."))
+	sum := reduction("ReduceSum", 13, wide, Contraction, "The sum; of none, 0.")
+	sum.Fold = foldReduction(0, dim.Dim.Add)
+	Register(sum)
 	Register(reduction("ReduceMean", 18, wide, Contraction, "The mean; of none, NaN."))
-	Register(reduction("ReduceProd", 18, wide, Contraction, "The product; of none, 1."))
+	prod := reduction("ReduceProd", 18, wide, Contraction, "The product; of none, 1.")
+	prod.Fold = foldReduction(1, dim.Dim.Mul)
+	Register(prod)
 	Register(reduceVia("ReduceL1", "The sum of absolute values.",
 		func(b *graph.Builder, x graph.ValueID, reduce reducer) graph.ValueID {
 			return reduce("ReduceSum", b.Op("Abs", values{x}))
@@ -104,6 +108,25 @@ func reduction(name string, version int, types TypeSet, class Class, doc string)
 			return result(c.Type(0).Elem, reducedShape(s, axes, c.Attrs.Int("keepdims", 1) != 0))
 		},
 		Cost: opsPerElement(1), Class: class,
+	}
+}
+
+// foldReduction folds a reduction of a vector of symbolic integers.
+func foldReduction(start int64, add func(a, b dim.Dim) dim.Dim) func(*graph.Call) ([]dim.Dim, bool) {
+	return func(c *graph.Call) ([]dim.Dim, bool) {
+		ds, ok := foldable(c, 0)
+		types, err := Standard.Infer(c)
+		if !ok || err != nil || c.Type(0).Rank() != 1 {
+			return nil, false
+		}
+		if types[0].Shape.Equal(c.Type(0).Shape) {
+			return ds, true // nothing is reduced, or one element
+		}
+		acc := dim.Of(start)
+		for _, d := range ds {
+			acc = add(acc, d)
+		}
+		return []dim.Dim{acc}, acc.Valid() == nil
 	}
 }
 

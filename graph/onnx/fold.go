@@ -3,6 +3,7 @@ package onnx
 import (
 	"encoding/binary"
 	"fmt"
+	"math"
 	"strings"
 
 	"github.com/heddle-ml/heddle/graph"
@@ -57,14 +58,10 @@ func neededValues(nodes []node) map[string]bool {
 // fold computes a call whose operands are known, numerically or as symbolic
 // integers. It returns nil when it cannot.
 func (im *importer) fold(c *graph.Call, types []graph.Type) ([]*operand, error) {
-	if o := ops.Get(c.Op.Domain, c.Op.Name); o != nil && o.Fold != nil {
-		if ds, ok := o.Fold(c); ok {
-			if v := foldedDims(ds, types[0]); v != nil {
-				out := make([]*operand, len(types))
-				out[0] = v
-				return out, nil
-			}
-		}
+	if v := im.symbolic(c, types[0]); v != nil {
+		out := make([]*operand, len(types))
+		out[0] = v
+		return out, nil
 	}
 	total := int64(0)
 	count := func(t graph.Type) bool {
@@ -135,17 +132,53 @@ func (im *importer) spend(c *graph.Call, types []graph.Type) error {
 	return nil
 }
 
-// foldedDims returns a constant of type t with values ds, nil when t cannot
-// hold them.
-func foldedDims(ds []dim.Dim, t graph.Type) *operand {
+// symbolic computes a call of symbolic integers, or of types alone. It returns
+// nil when it cannot.
+func (im *importer) symbolic(c *graph.Call, t graph.Type) *operand {
+	o := ops.Get(c.Op.Domain, c.Op.Name)
 	shape, ok := t.Shape.Const()
-	if n, err := dim.Count(shape); !ok || err != nil || len(shape) > 1 || n != int64(len(ds)) {
+	if o == nil || !ok || len(shape) > 1 {
 		return nil
 	}
+	if o.Decide != nil {
+		if bs, ok := o.Decide(c); ok && size(shape) == len(bs) {
+			v := &graph.Tensor{Elem: enc.Bool, Shape: shape, Data: make([]byte, len(bs))}
+			for i, b := range bs {
+				if b {
+					v.Data[i] = 1
+				}
+			}
+			return constant(v)
+		}
+	}
+	if o.Fold != nil {
+		if ds, ok := o.Fold(c); ok && size(shape) == len(ds) {
+			return im.foldedDims(ds, t.Elem, shape)
+		}
+	}
+	return nil
+}
+
+// size returns the number of elements of a scalar or vector.
+func size(shape []int64) int {
+	if len(shape) == 0 {
+		return 1
+	}
+	return int(shape[0])
+}
+
+// foldedDims returns a constant scalar or vector with values ds, nil when its
+// type cannot hold them. A graph has symbolic integers of type i64 only; those
+// of type i32 stay outside, see [importer.use].
+func (im *importer) foldedDims(ds []dim.Dim, e enc.Elem, shape []int64) *operand {
 	var v *operand
 	ns, known := dim.Shape(ds).Const()
 	switch {
-	case known && t.Elem == enc.I32:
+	case e == enc.I64:
+		v = dims(ds)
+	case e != enc.I32:
+		return nil
+	case known:
 		x := &graph.Tensor{Elem: enc.I32, Shape: []int64{int64(len(ns))}}
 		for _, n := range ns {
 			if int64(int32(n)) != n {
@@ -154,16 +187,40 @@ func foldedDims(ds []dim.Dim, t graph.Type) *operand {
 			x.Data = binary.LittleEndian.AppendUint32(x.Data, uint32(n))
 		}
 		v = constant(x)
-	case t.Elem == enc.I64:
-		v = dims(ds)
 	default:
-		return nil
+		for _, d := range ds {
+			if lo, hi, err := d.Bounds(im.symbols.list); err != nil || lo < math.MinInt32 || hi > math.MaxInt32 {
+				return nil
+			}
+		}
+		v = dims(ds)
+		v.value.Type.Elem = enc.I32
 	}
 	v.value.Type.Shape = dim.Ofs(shape...)
 	if w := v.value.Data; w.Dims == nil {
 		w.Parts[0].Shape = shape
 	}
 	return v
+}
+
+// symbolic32 reports whether an operand is symbolic integers of type i32,
+// which no graph has.
+func (v *operand) symbolic32() bool {
+	return v != nil && v.id == graph.NoValue && v.value.Type.Elem == enc.I32 && v.value.Data != nil && v.value.Data.Dims != nil
+}
+
+// widened returns an operand of integers as i64.
+func (v *operand) widened() *operand {
+	ds, ok := v.value.Dims()
+	if !ok || v.value.Type.Elem != enc.I32 {
+		return v
+	}
+	w := dims(ds)
+	w.value.Type.Shape = v.value.Type.Shape
+	if w.value.Data.Dims == nil {
+		w.value.Data.Parts[0].Shape, _ = v.value.Type.Shape.Const()
+	}
+	return w
 }
 
 // unknownOperand explains why operand i, which must be a constant, is none:

@@ -290,6 +290,13 @@ func (im *importer) use(v *operand) graph.ValueID {
 	if v == nil {
 		return graph.NoValue
 	}
+	if v.symbolic32() {
+		id := im.use(v.widened())
+		if im.b.Err() == nil {
+			v.id = im.b.Op("Cast", []graph.ValueID{id}, graph.Elem("to", enc.I32))
+		}
+		return v.id
+	}
 	if v.id == graph.NoValue {
 		v.id = im.b.Weight(v.value.Name, v.value.Type, v.value.Data)
 		if v.id == graph.NoValue && v.value.Name != "" && im.b.Err() == nil {

@@ -212,6 +212,86 @@ func TestSymbolicShapes(t *testing.T) {
 	require.Equal(t, "f32[5,chunk,7,1]", g.Values[g.Inputs[1]].Type.String())
 }
 
+// More ways in which exporters compute shapes.
+func TestSymbolicIdioms(t *testing.T) {
+	list := func(n string, v ...int64) pb.Tensor { return weight(n, graph.I64(v...)) }
+	num := func(n string, v int64) pb.Tensor { return weight(n, graph.I64(v).Scalar()) }
+	i32 := func(n string, v byte) pb.Tensor {
+		return weight(n, &graph.Tensor{Elem: enc.I32, Shape: []int64{1}, Data: []byte{v, 0, 0, 0}})
+	}
+	size := nd("s = Shape(x)")
+	for name, c := range map[string]struct {
+		nodes   []pb.Node
+		weights []pb.Tensor
+		want    string
+		left    int // nodes
+	}{
+		"expand a class token": {
+			[]pb.Node{size, nd("b = Gather(s,zero)"), nd("c = Unsqueeze(b,axis)"), nd("to = Concat(c,minus,minus)", aInt("axis", 0)),
+				nd("k = Shape(to)"), nd("one = ConstantOfShape(k)", aTensor("value", graph.I64(1))), nd("neg = Mul(one,minus)"),
+				nd("keep = Equal(to,neg)"), nd("e = Where(keep,one,to)"), nd("y = Expand(token,e)")},
+			[]pb.Tensor{num("zero", 0), list("axis", 0), list("minus", -1), weight("token", ramp(1, 1, 8))}, "f32[batch,1,8]", 1,
+		},
+		"at least": {
+			[]pb.Node{size, nd("b = Gather(s,zero)"), nd("g = GreaterOrEqual(b,one)"), nd("l = Less(b,one)"), nd("o = Or(g,l)"), nd("n = Where(o,b,one)"), nd("t = Concat(n,minus)", aInt("axis", 0)), nd("y = Reshape(x,t)")},
+			[]pb.Tensor{list("zero", 0), list("one", 1), list("minus", -1)}, "f32[batch,seq*8]", 1,
+		},
+		"32 bits": {
+			[]pb.Node{size, nd("i = Cast(s)", aInt("to", 6)), nd("b = Slice(i,zero,one)"), nd("d = Mul(b,two)"), nd("q = Div(d,two)"), nd("p = Cast(q)", aInt("to", 7)),
+				nd("t = Concat(p,minus)", aInt("axis", 0)), nd("y = Reshape(x,t)")},
+			[]pb.Tensor{list("zero", 0), list("one", 1), i32("two", 2), list("minus", -1)}, "f32[batch,seq*8]", 1,
+		},
+		"slice by 32 bits": {
+			[]pb.Node{size, nd("i = Cast(s)", aInt("to", 6)), nd("e = Slice(i,one,two)"), nd("y = Slice(table,zero,e)")},
+			[]pb.Tensor{list("one", 1), list("two", 2), i32("zero", 0), weight("table", ramp(70000, 2))}, "f32[seq,2]", 1,
+		},
+		"range of 32 bits": {
+			[]pb.Node{size, nd("i = Cast(s)", aInt("to", 6)), nd("n = Gather(i,one)"), nd("r = Range(zero,n,step)"), nd("y = Cast(r)", aInt("to", 1))},
+			[]pb.Tensor{num("one", 1), i32("zero", 0), i32("step", 1)}, "f32[seq]", 3,
+		},
+		"32 bits as numbers, too": {
+			[]pb.Node{size, nd("i = Cast(s)", aInt("to", 6)), nd("b = Slice(i,zero,one)"), nd("p = Cast(b)", aInt("to", 7)), nd("t = Concat(p,minus)", aInt("axis", 0)), nd("r = Reshape(x,t)"),
+				nd("f = Cast(b)", aInt("to", 1)), nd("y = Div(r,f)")},
+			[]pb.Tensor{list("zero", 0), list("one", 1), list("minus", -1)}, "f32[batch,seq*8]", 4,
+		},
+		"split": {
+			[]pb.Node{size, nd("b,r = Split(s,lens)"), nd("t = Concat(b,minus)", aInt("axis", 0)), nd("y = Reshape(x,t)")},
+			[]pb.Tensor{list("lens", 1, 2), list("minus", -1)}, "f32[batch,seq*8]", 1,
+		},
+		"unpack": {
+			[]pb.Node{size, nd("b,q,r = Split(s)"), nd("t = Concat(b,minus)", aInt("axis", 0)), nd("y = Reshape(x,t)")},
+			[]pb.Tensor{list("minus", -1)}, "f32[batch,seq*8]", 1,
+		},
+		"negative": {
+			[]pb.Node{size, nd("b = Gather(s,zero)"), nd("n = Neg(b)"), nd("m = Neg(n)"), nd("t = Concat(m,minus)", aInt("axis", 0)), nd("y = Reshape(x,t)")},
+			[]pb.Tensor{list("zero", 0), list("minus", -1)}, "f32[batch,seq*8]", 1,
+		},
+		"product": {
+			[]pb.Node{size, nd("d = Slice(s,one,three)"), nd("p = ReduceProd(d)"), nd("q = ReduceSum(p)"), nd("t = Concat(minus,q)", aInt("axis", 0)), nd("y = Reshape(x,t)")},
+			[]pb.Tensor{list("one", 1), list("three", 3), list("minus", -1)}, "f32[batch,seq*8]", 1,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := model{opset: 17, inputs: []pb.ValueInfo{in("x", "batch", "seq", 8)}, nodes: c.nodes, weights: c.weights, outputs: []string{"y"}}
+			g, err := onnx.Import(m.bytes(t), onnx.ImportOptions{})
+			require.NoError(t, err)
+			require.Equal(t, c.want, g.Values[g.Outputs[0].Value].Type.String())
+			require.Len(t, g.Nodes, c.left)
+			_, err = eval(g, map[string]*graph.Tensor{"x": ramp(2, 3, 8)}, nil)
+			require.NoError(t, err)
+		})
+	}
+	// What the bounds do not tell is refused.
+	m := model{opset: 17, inputs: []pb.ValueInfo{in("x", "batch", "seq", 8)}, outputs: []string{"y"},
+		nodes:   []pb.Node{size, nd("b = Gather(s,zero)"), nd("c = Greater(b,two)"), nd("n = Where(c,two,b)"), nd("y = Expand(token,n)")},
+		weights: []pb.Tensor{list("zero", 0), list("two", 2), weight("token", ramp(1))}}
+	_, err := onnx.Import(m.bytes(t), onnx.ImportOptions{})
+	require.ErrorContains(t, err, "node #2 (Greater)")
+	g, err := onnx.Import(m.bytes(t), onnx.ImportOptions{Symbols: []dim.Symbol{{Name: "batch", Min: 3, Max: 9}}})
+	require.NoError(t, err)
+	require.Equal(t, "f32[2]", g.Values[g.Outputs[0].Value].Type.String())
+}
+
 // Inputs that shapes depend on must be given; nothing else is bound.
 func TestValues(t *testing.T) {
 	m := model{

@@ -197,9 +197,10 @@ func groupScale(c *call) ([]*operand, error) {
 	return nil, nil
 }
 
-// scalarOperands lets the operands of Range be vectors of one number, as
-// ONNX's own expansion of RMSNormalization once had them.
-func scalarOperands(c *call) ([]*operand, error) {
+// rangeOperands lets the operands of Range be vectors of one number, as
+// ONNX's own expansion of RMSNormalization once had them, and symbolic
+// integers of type i32.
+func rangeOperands(c *call) ([]*operand, error) {
 	for i, v := range c.in {
 		if v == nil || v.value.Kind != graph.Const || v.value.Type.Rank() != 1 || !v.value.Type.Shape[0].Is(1) || len(v.value.Data.Parts) > 1 {
 			continue
@@ -214,7 +215,14 @@ func scalarOperands(c *call) ([]*operand, error) {
 		s.value.Data = &data
 		c.in[i] = &s
 	}
-	return nil, nil
+	if len(c.in) != 3 || !c.widenSymbolic(0) {
+		return nil, nil
+	}
+	v, err := c.op("Range", c.in)
+	if err == nil {
+		v, err = c.op("Cast", []*operand{v}, graph.Elem("to", enc.I32))
+	}
+	return []*operand{v}, err
 }
 
 // maskType brings a mask of other numbers to the type of the scores that it

@@ -3,6 +3,7 @@ package onnx
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/heddle-ml/heddle/graph"
 	"github.com/heddle-ml/heddle/graph/dim"
@@ -61,7 +62,7 @@ var rules = map[string]*rule{
 	"Gemm":               {apply: gemm},
 	"GroupNormalization": {apply: groupScale},
 	"PRelu":              {apply: channelSlope},
-	"Range":              {apply: scalarOperands},
+	"Range":              {apply: rangeOperands},
 	"Reshape":            {apply: attributeShape},
 	"Tile":               {apply: tileAlong, constant: tileConstant},
 
@@ -318,6 +319,7 @@ func axesInput(since int64, i int) func(*call) ([]*operand, error) {
 // slice had its bounds as attributes.
 func slice(c *call) ([]*operand, error) {
 	if c.node.opset >= 10 {
+		c.widenSymbolic(1)
 		return nil, nil
 	}
 	c.intsInput("starts", 1)
@@ -326,11 +328,28 @@ func slice(c *call) ([]*operand, error) {
 	return nil, nil
 }
 
+// widenSymbolic makes operands from i on, which have one type, i64 if one of
+// them is symbolic.
+func (c *call) widenSymbolic(i int) (changed bool) {
+	if i >= len(c.in) || !slices.ContainsFunc(c.in[i:], (*operand).symbolic32) {
+		return false
+	}
+	for ; i < len(c.in); i++ {
+		if c.in[i] != nil {
+			c.in[i] = c.in[i].widened()
+		}
+	}
+	return true
+}
+
 // split had its lengths as an attribute, and before operator set 18 took the
 // number of equal parts from its outputs.
 func split(c *call) ([]*operand, error) {
 	if c.node.opset < 13 {
 		c.intsInput("split", 1)
+	}
+	if out, err := c.splitShape(); out != nil || err != nil {
+		return out, err
 	}
 	if c.input(1) != nil || c.node.opset >= 18 || c.input(0) == nil {
 		return nil, nil
@@ -348,6 +367,51 @@ func split(c *call) ([]*operand, error) {
 	}
 	c.setInt("num_outputs", parts)
 	return nil, nil
+}
+
+// splitShape writes a Split of symbolic integers as slices, each of which can
+// be computed. It returns nil for other operands.
+func (c *call) splitShape() ([]*operand, error) {
+	x := c.input(0)
+	if !c.im.folding || x == nil || x.value.Type.Rank() != 1 {
+		return nil, nil
+	}
+	ds, ok := x.value.Dims()
+	if _, numbers := dim.Shape(ds).Const(); !ok || numbers {
+		return nil, nil
+	}
+	n, parts := int64(len(ds)), int64(len(c.want))
+	if c.node.opset >= 18 {
+		parts = c.attrInt("num_outputs", parts)
+	}
+	if parts < 1 {
+		return nil, nil
+	}
+	var lengths []int64
+	if v := c.input(1); v != nil {
+		given, _ := v.value.Dims()
+		if lengths, ok = dim.Shape(given).Const(); !ok {
+			return nil, nil
+		}
+	} else {
+		each := (n + parts - 1) / parts
+		for at := int64(0); at < n; at += each {
+			lengths = append(lengths, min(each, n-at))
+		}
+	}
+	if len(lengths) < len(c.want) {
+		return nil, nil // which the schema refuses
+	}
+	out := make([]*operand, len(c.want))
+	at := int64(0)
+	for i := range out {
+		var err error
+		if out[i], err = c.op("Slice", []*operand{x, ints(at), ints(at + lengths[i])}); err != nil {
+			return nil, err
+		}
+		at += lengths[i]
+	}
+	return out, nil
 }
 
 // pad had its widths and value as attributes.
