@@ -68,15 +68,13 @@ func TestDemoGoldens(t *testing.T) {
 	for _, g := range goldens(t) {
 		t.Run(g.Image, func(t *testing.T) {
 			pic := picture(t, "eval/"+g.Image)
-			e, err := m.Encode(t.Context(), pic)
-			require.NoError(t, err)
+			s := newSession(t, m)
+			require.NoError(t, s.listen(t.Context(), Turn{Text: g.Question, Images: []img.RGB{pic}}, &Answer{}))
+			e := s.pictures[0]
 			require.Equal(t, [2]int{g.Cols, g.Rows}, [2]int{e.Grid.Cols, e.Grid.Rows})
 			embeds := make([]float32, len(e.embeds)/4)
 			getFloats(embeds, e.embeds)
 			near(t, g.tensor(t, "projector_output"), embeds, 1e-4, "image embeddings")
-
-			s := newSession(t, m)
-			require.NoError(t, s.listen(t.Context(), Turn{Text: g.Question, Images: []img.RGB{pic}}, &Answer{}))
 			p, err := s.prompt(t.Context())
 			require.NoError(t, err)
 			require.Equal(t, g.PromptIDs, p.ids)
@@ -87,7 +85,8 @@ func TestDemoGoldens(t *testing.T) {
 				require.InDelta(t, x[1], logits[int(x[0])], 2e-3, "token %v", x[0])
 			}
 
-			s = newSession(t, m)
+			s.Reset()
+			s.rewind(0)
 			a := ask(t, s, Turn{Text: g.Question, Images: []img.RGB{pic}})
 			require.Equal(t, g.Answer, a.Text)
 			require.Equal(t, g.AnswerIDs, append(a.Tokens, 511), "with the token that ends it")
@@ -108,6 +107,9 @@ func TestExamples(t *testing.T) {
 	s := newSession(t, m)
 	qs := readLines[question](t, demoFile("examples/questions.jsonl"))
 	require.NotEmpty(t, qs)
+	if brief() {
+		qs = qs[:3]
+	}
 	for _, q := range qs {
 		s.Reset()
 		a := ask(t, s, Turn{Text: q.Question, Images: []img.RGB{picture(t, "examples/"+q.Image)}})

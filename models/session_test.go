@@ -363,6 +363,9 @@ func TestSampling(t *testing.T) {
 func TestConcurrentSessions(t *testing.T) {
 	m := openDemo(t, scheduler.Policy{})
 	gs := goldens(t)
+	if brief() {
+		gs = gs[:2]
+	}
 	var wg sync.WaitGroup
 	for w := range 3 {
 		wg.Go(func() {
