@@ -107,6 +107,9 @@ func (f *finder) split(out []fragment, frag fragment) []fragment {
 		if t.rstrip {
 			end = len(text) - len(trimSpaceLeft(text[end:]))
 		}
+		if start >= end { // it consists of blanks that the token before has taken
+			continue
+		}
 		if done < start {
 			out = append(out, frag.slice(done, start))
 		}

@@ -10,11 +10,20 @@
 //	ids → pieces → decoders → text
 //
 // The reference for tokenizer.json is huggingface/tokenizers (Rust): ids,
-// offsets and type ids are meant to be equal to its. Decoding differs on purpose
-// where the reference would not give the text back: an added token is always the
-// text that its file says, even where its characters all belong to the byte-level
-// alphabet, and the Metaspace decoder takes off one blank in front, not all. For
-// GGUF files the reference is llama.cpp.
+// offsets, type ids and decoded text are meant to be equal to its. Known
+// differences, each on purpose:
+//
+//   - Decoding gives an added token as the text that its file says; the reference
+//     gives what the normalizer made of it, and takes one whose characters all
+//     belong to the byte-level alphabet for raw bytes.
+//   - Where a rune is dropped because the model has no unknown token, the offsets
+//     behind it stay right; the reference moves them. Where only some bytes have
+//     a byte token, the tokens stay in the order of the text.
+//   - Truncation, padding and dropout are not applied.
+//   - Classes of characters are those of Go's Unicode tables; the reference's
+//     parts are of several versions, older and newer.
+//
+// For GGUF files the reference is llama.cpp.
 //
 // Nothing in a tokenizer file is trusted: ids, patterns and sizes are checked
 // when it is loaded, patterns run under a time limit, and growth of the text

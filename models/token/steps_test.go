@@ -179,7 +179,8 @@ func TestMetaspaceFirstAfterNormalizer(t *testing.T) {
 // Added tokens of blanks are found among those that the token before took along.
 func TestAddedTokensOfBlanks(t *testing.T) {
 	tok, err := FromJSON([]byte(with("added_tokens", `[
-		{"id":3,"content":"<e>","rstrip":true,"special":true},{"id":4,"content":"\n"},{"id":5,"content":"  ","rstrip":true}]`)))
+		{"id":3,"content":"<e>","rstrip":true,"special":true},{"id":4,"content":"\n"},{"id":5,"content":"  ","rstrip":true},
+		{"id":6,"content":"\t","lstrip":true},{"id":7,"content":"\f","lstrip":true,"rstrip":true}]`)))
 	require.NoError(t, err)
 	for text, want := range map[string]struct {
 		ids     []int32
@@ -188,6 +189,10 @@ func TestAddedTokensOfBlanks(t *testing.T) {
 		"<e> \na": {[]int32{3, 4, 0}, [][2]int{{0, 5}, {4, 5}, {5, 6}}},
 		"a    b":  {[]int32{0, 5, 5, 1}, [][2]int{{0, 1}, {1, 5}, {3, 5}, {5, 6}}},
 		"<e>  a":  {[]int32{3, 5, 0}, [][2]int{{0, 5}, {3, 5}, {5, 6}}},
+		// One that takes the blanks before it along has none of its own left.
+		"<e>\t\ta": {[]int32{3, 0}, [][2]int{{0, 5}, {5, 6}}},
+		"\f\f a":   {[]int32{7, 0}, [][2]int{{0, 3}, {3, 4}}},
+		"a \t\tb":  {[]int32{0, 6, 6, 1}, [][2]int{{0, 1}, {1, 3}, {3, 4}, {4, 5}}},
 	} {
 		got, err := tok.EncodeDetailed(text, EncodeOptions{ParseSpecial: true})
 		require.NoError(t, err)

@@ -6,7 +6,7 @@ package token
 type Stream struct {
 	t           *Tokenizer
 	skipSpecial bool
-	last        []chunk // the last token, nil at the beginning
+	last        []chunk // the last token, and an empty one behind it; nil at the beginning
 	pending     []byte  // the beginning of a code point
 }
 
@@ -27,8 +27,11 @@ func (s *Stream) Next(id int32) string {
 	// behind the one before, and what that gives by itself is taken off.
 	before := len(s.t.decodeRaw(s.last))
 	text := s.t.decodeRaw(append(s.last, c))
-	if c.text != "" || len(s.last) == 0 { // an empty token hides none before it
+	switch {
+	case c.text != "":
 		s.last = append(s.last[:0], c)
+	case len(s.last) < 2: // an empty token does not hide the one before it
+		s.last = append(s.last, c)
 	}
 	s.pending = append(s.pending, text[min(before, len(text)):]...)
 	n := completeBytes(s.pending)

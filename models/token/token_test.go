@@ -313,15 +313,17 @@ func TestStream(t *testing.T) {
 
 // A token without text, in the middle, does not make the next one the first.
 func TestStreamOfEmptyToken(t *testing.T) {
-	tok, err := FromJSON([]byte(config(map[string]string{
-		"model":   `{"type":"BPE","vocab":{"▁a":0,"b":1,"":2},"merges":[]}`,
-		"decoder": `{"type":"Metaspace","replacement":"▁"}`,
-	})))
-	require.NoError(t, err)
-	for _, ids := range [][]int32{{0, 2, 0}, {2, 0, 0}, {1, 2, 2, 0, 2, 1}} {
-		want, err := tok.Decode(ids, false)
+	for _, decoder := range []string{`null`, `{"type":"Metaspace","replacement":"▁"}`, `{"type":"BPEDecoder","suffix":"/"}`} {
+		tok, err := FromJSON([]byte(config(map[string]string{
+			"model":   `{"type":"BPE","vocab":{"▁a":0,"b/":1,"":2},"merges":[]}`,
+			"decoder": decoder,
+		})))
 		require.NoError(t, err)
-		require.Equal(t, want, streamed(tok, ids, false), "%v", ids)
+		for _, ids := range [][]int32{{0, 2, 0}, {2, 0, 0}, {1, 2, 2, 2, 0, 2, 1}} {
+			want, err := tok.Decode(ids, false)
+			require.NoError(t, err)
+			require.Equal(t, want, streamed(tok, ids, false), "%s %v", decoder, ids)
+		}
 	}
 }
 
