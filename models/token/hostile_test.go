@@ -254,6 +254,11 @@ func FuzzFromJSON(f *testing.F) {
 	} {
 		f.Add([]byte(with(key, value)), " a b's é")
 	}
+	f.Add([]byte(config(map[string]string{
+		"normalizer":    `{"type":"Sequence","normalizers":[{"type":"NFD"},{"type":"Strip","strip_left":true},{"type":"StripAccents"}]}`,
+		"pre_tokenizer": `{"type":"Metaspace","replacement":"a","prepend_scheme":"first"}`,
+		"added_tokens":  `[{"id":3,"content":"<e>","rstrip":true},{"id":4,"content":"\t","lstrip":true},{"id":5,"content":"  ","rstrip":true,"normalized":true}]`,
+	})), " <e> \t\t a    <e>\t é"+strings.Repeat("\u0301\u0316", 20))
 	f.Fuzz(func(t *testing.T, data []byte, text string) {
 		tok, err := FromJSON(data)
 		if err != nil {

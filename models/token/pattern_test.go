@@ -261,3 +261,35 @@ func TestSlowPattern(t *testing.T) {
 	require.ErrorIs(t, err, errSlowPattern)
 	require.Less(t, time.Since(start), 20*time.Second)
 }
+
+func FuzzPattern(f *testing.F) {
+	for source := range families {
+		f.Add(source, "Hello's world\n 12")
+	}
+	for _, source := range []string{
+		`[^(\s|[.,!?…。，、।۔،])]+`, `(?i)a[k-s&&[^l]](?-i:b)|c`, `[[:^alpha:]\P{Lu}\x{41}-\u0062]{,3}+`, `^\s*$|\b\W\B`, `(?m-i:.)*?(?<!\w)(?>x|y)`, `\p{^Alnum}[]a-]`,
+	} {
+		f.Add(source, "aKs, \u0301²\r\n\n B")
+	}
+	f.Fuzz(func(t *testing.T, source, text string) {
+		p, err := compileExpression(source)
+		if err != nil || !utf8.ValidString(text) {
+			return
+		}
+		p.re.MatchTimeout = 50 * time.Millisecond
+		cuts, err := p.find(text, &limit{time.Now().Add(100 * time.Millisecond)})
+		if err != nil {
+			return
+		}
+		end := 0
+		for _, c := range cuts {
+			if c.start != end || c.end < c.start {
+				t.Fatalf("%q on %q: %v", source, text, cuts)
+			}
+			end = c.end
+		}
+		if end != len(text) {
+			t.Fatalf("%q on %q: %v", source, text, cuts)
+		}
+	})
+}
