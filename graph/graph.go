@@ -194,6 +194,17 @@ type Data interface {
 	Source(name string) ([]byte, error)
 }
 
+// FileData is Data of which some sources lie in files. Another process, or a
+// driver in another language, maps such a file itself instead of being sent
+// the bytes.
+type FileData interface {
+	Data
+	// File returns the descriptor of the file that holds a source, and where
+	// the source begins in it; false when it is in memory only. The descriptor
+	// is the owner's: duplicate it to keep it, do not close or seek it.
+	File(name string) (fd uintptr, offset int64, ok bool)
+}
+
 // Symbol returns the declaration of a symbol.
 func (g *Graph) Symbol(name string) (dim.Symbol, bool) {
 	i := slices.IndexFunc(g.Symbols, func(s dim.Symbol) bool { return s.Name == name })

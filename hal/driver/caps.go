@@ -34,6 +34,10 @@ type Caps struct {
 	Queues      QueueCap `json:"queues"`
 	Limits      Limits   `json:"limits"`
 	Numerics    Numerics `json:"numerics"`
+	// Profiles are the conformance profiles that the vendor claims: "skeleton",
+	// "vision", "language", "quantized", "multimodal". What a profile asks for
+	// and the device refuses is then a failure, no longer a limitation.
+	Profiles []string `json:"profiles,omitempty"`
 	// Notes are lines for people: tiers in use, what was disabled and why.
 	Notes []string `json:"notes,omitempty"`
 }

@@ -48,6 +48,10 @@ type Info struct {
 	Vendor  string `json:"vendor"`
 	Version string `json:"version"`
 	Summary string `json:"summary"` // one line for people
+	// Foreign drivers run code that this program cannot vouch for, such as a
+	// vendor's library: their devices are opened in a child process unless the
+	// option isolate=0 says otherwise.
+	Foreign bool `json:"foreign,omitempty"`
 }
 
 // DeviceInfo is what Probe tells about a device.
