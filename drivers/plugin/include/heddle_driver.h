@@ -919,9 +919,831 @@ HEDDLE_CHECK_LAYOUT(heddle_driver_table, sizeof(heddle_driver_table) == 192 &&
     offsetof(heddle_driver_table, drain_events) == 184);
 
 /*
- * Accessors of the graph's binary form. This part is written by hand, in
- * hal/abi/graph.h.inc; run "go generate ./hal/abi" after a change.
+ * Reading graphs.
+ *
+ * A graph arrives as one block of bytes without pointers, the IR's binary form.
+ * heddle_graph_open checks all of it once: offsets, lists, ids, the order of
+ * the nodes, the shapes that weights are put together from. Afterwards no
+ * accessor can leave the block, whatever its author intended, so they check
+ * nothing but the index they are given (beyond the end, they return a record
+ * of zeros). What operators mean is not checked here; heddle does that before a
+ * driver sees the graph.
+ *
+ * Records are read with the size that the block itself states: fields that a
+ * later version appends are skipped.
+ *
+ *     heddle_graph g;
+ *     const char *why = heddle_graph_open(blob, size, &g);
+ *     if (why) return refuse(why);
+ *     for (uint32_t i = 0; i < heddle_graph_nodes(&g); i++) {
+ *         heddle_node n = heddle_graph_node(&g, i);
+ *         if (heddle_str_is(n.op, "MatMul")) { ... heddle_node_in(&g, &n, 0) ... }
+ *     }
+ *
+ * What the accessors return points into the block and lives as long as it.
  */
+
+/* Element types. Sub-byte integers are packed two to a byte, the first element
+ * in the low nibble; a bool is a byte that is not 0 when true. */
+enum {
+    HEDDLE_ELEM_NONE = 0, HEDDLE_F64 = 1, HEDDLE_F32 = 2, HEDDLE_F16 = 3, HEDDLE_BF16 = 4,
+    HEDDLE_I64 = 5, HEDDLE_I32 = 6, HEDDLE_I16 = 7, HEDDLE_I8 = 8, HEDDLE_I4 = 9,
+    HEDDLE_U64 = 10, HEDDLE_U32 = 11, HEDDLE_U16 = 12, HEDDLE_U8 = 13, HEDDLE_U4 = 14, HEDDLE_BOOL = 15
+};
+
+/* How an encoding stores numbers: each by itself; as codes with scales, where
+ * value = scale * (code - zero); or in blocks of a GGUF format. */
+enum { HEDDLE_PLAIN = 0, HEDDLE_AFFINE = 1, HEDDLE_BLOCK = 2 };
+
+/* Block formats, with GGUF's own numbers. */
+enum {
+    HEDDLE_Q4_0 = 2, HEDDLE_Q4_1 = 3, HEDDLE_Q5_0 = 6, HEDDLE_Q5_1 = 7, HEDDLE_Q8_0 = 8,
+    HEDDLE_Q2_K = 10, HEDDLE_Q3_K = 11, HEDDLE_Q4_K = 12, HEDDLE_Q5_K = 13, HEDDLE_Q6_K = 14,
+    HEDDLE_IQ4NL = 20, HEDDLE_IQ4XS = 23
+};
+
+/* Where a value comes from: a node, the caller, the graph or a file, or the
+ * version of a state that a run starts with. */
+enum { HEDDLE_VALUE_RESULT = 0, HEDDLE_VALUE_INPUT = 1, HEDDLE_VALUE_CONST = 2, HEDDLE_VALUE_STATE = 3 };
+
+/* Kinds of attributes. */
+enum {
+    HEDDLE_ATTR_INT = 1, HEDDLE_ATTR_FLOAT = 2, HEDDLE_ATTR_STRING = 3, HEDDLE_ATTR_INTS = 4, HEDDLE_ATTR_FLOATS = 5,
+    HEDDLE_ATTR_STRINGS = 6, HEDDLE_ATTR_ELEM = 7, HEDDLE_ATTR_TENSOR = 8
+};
+
+enum { HEDDLE_MAX_RANK = 16 };
+
+/* Sections of the block, in order; HEDDLE_SECTIONS is their number in version 1. */
+enum {
+    HEDDLE_SEC_STRINGS, HEDDLE_SEC_INTS, HEDDLE_SEC_IDS, HEDDLE_SEC_FLOATS, HEDDLE_SEC_STRS, HEDDLE_SEC_DIMS,
+    HEDDLE_SEC_SYMBOLS, HEDDLE_SEC_SOURCES, HEDDLE_SEC_VALUES, HEDDLE_SEC_PARTS, HEDDLE_SEC_NODES, HEDDLE_SEC_ATTRS,
+    HEDDLE_SEC_TENSORS, HEDDLE_SEC_INPUTS, HEDDLE_SEC_OUTPUTS, HEDDLE_SEC_STATES, HEDDLE_SEC_DATA, HEDDLE_SECTIONS
+};
+
+typedef struct heddle_section {
+    const unsigned char *at;
+    uint64_t count;
+    uint32_t size; /* of a record, at least what this header knows of */
+} heddle_section;
+
+/* Strings of a graph are followed by a NUL, and never NULL.
+ *
+ * A run of records of the section that belongs to the field. */
+typedef struct heddle_list {
+    uint32_t first, count;
+} heddle_list;
+
+/* Bytes that the graph carries itself. They begin at a multiple of 16 from the
+ * block's begin. */
+typedef struct heddle_bytes {
+    const void *data;
+    uint64_t size;
+} heddle_bytes;
+
+typedef struct heddle_graph {
+    heddle_str name;
+    heddle_section sec[HEDDLE_SECTIONS];
+} heddle_graph;
+
+/* The type of a value, part or tensor. */
+typedef struct heddle_type {
+    uint8_t elem;     /* what each element is to an operator */
+    uint8_t kind;     /* HEDDLE_PLAIN, HEDDLE_AFFINE or HEDDLE_BLOCK */
+    uint8_t store;    /* stored type: of elements (0: elem itself) or codes */
+    uint8_t scale;    /* type of the scales (affine) */
+    uint8_t format;   /* block format */
+    uint8_t has_zero; /* zero points are stored, in type store (affine) */
+    int32_t axis;     /* that scales vary along, -1 for one scale; or that blocks run along */
+    uint32_t block;   /* elements along axis that share a scale; 0: each index has its own */
+    heddle_list shape; /* of dims in a value (heddle_graph_dim), of ints in a part or tensor (heddle_graph_int) */
+} heddle_type;
+
+/* A dimension or symbolic integer: a number, or an expression of symbols such as
+ * "past+chunk", whose value is then -1. Devices that take static shapes only
+ * never meet expressions. */
+typedef struct heddle_dim {
+    int64_t value;
+    heddle_str text; /* empty for a number */
+} heddle_dim;
+
+typedef struct heddle_symbol {
+    heddle_str name;
+    int64_t min, max;
+    heddle_list buckets; /* of ints */
+} heddle_symbol;
+
+/* A place where weights lie, usually a file. */
+typedef struct heddle_source {
+    heddle_str name, id; /* id identifies the content, if it is not empty */
+    int64_t size;        /* bytes, 0 when unknown */
+} heddle_source;
+
+/* A value. A constant is the concatenation of its parts along axis, then
+ * permuted: dimension i of the value is dimension perm[i] of the parts. Where
+ * dims.count is not 0, or parts.count is 0, it is a vector of integers instead,
+ * or a scalar: one for each dim. */
+typedef struct heddle_value {
+    heddle_str name;
+    heddle_type type;
+    uint8_t kind;    /* HEDDLE_VALUE_... */
+    uint8_t is_dims; /* a constant made of dims */
+    uint8_t has_perm;
+    int32_t node;     /* that makes it (a result), else -1 */
+    heddle_list parts; /* heddle_graph_part */
+    heddle_list dims;  /* heddle_graph_dim */
+    heddle_list perm;  /* heddle_graph_int, one for each dimension if has_perm */
+    int32_t axis;
+} heddle_value;
+
+/* A stored tensor, or a box of it. Offsets are bytes in the source. */
+typedef struct heddle_part {
+    heddle_type type; /* of the stored tensor, whole: shape is of ints */
+    int32_t source;   /* index of a source; -1: inline, or without data */
+    uint8_t is_inline;
+    uint8_t is_slice;
+    int64_t offset, scale_offset, zero_offset;
+    heddle_bytes bytes;      /* inline: the planes (elements, scales, zeros), one after the other */
+    heddle_list start, count; /* the box, ints for each dimension, if is_slice */
+} heddle_part;
+
+typedef struct heddle_node {
+    heddle_str domain, op, name; /* domain is empty for ONNX's operators */
+    heddle_list in, out;         /* heddle_node_in, heddle_node_out */
+    heddle_list attrs;           /* heddle_graph_attr, sorted by name */
+    int32_t version;             /* operator set that defines the operator */
+} heddle_node;
+
+typedef struct heddle_attr {
+    heddle_str name;
+    uint8_t kind, elem;
+    float f;
+    int64_t i;
+    heddle_str str;
+    heddle_list list; /* of ints, floats or strs, or one tensor */
+} heddle_attr;
+
+typedef struct heddle_tensor {
+    heddle_type type; /* plain; shape is of ints */
+    heddle_bytes bytes;
+} heddle_tensor;
+
+/* An output or input: what the caller calls it, and the value. */
+typedef struct heddle_port {
+    heddle_str name;
+    int32_t value;
+} heddle_port;
+
+/* Memory that outlives a run: the version a run starts with and the one it
+ * leaves, both in one buffer. They are the same for a state that is only read. */
+typedef struct heddle_state {
+    heddle_str name;
+    int32_t first, last;
+} heddle_state;
+
+/* ---- bytes and sections ---- */
+
+static inline uint32_t heddle_get32(const unsigned char *p) {
+    return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+}
+
+static inline uint64_t heddle_get64(const unsigned char *p) {
+    return (uint64_t)heddle_get32(p) | (uint64_t)heddle_get32(p + 4) << 32;
+}
+
+/* Returns record i of a section, NULL beyond its end. */
+static inline const unsigned char *heddle_record(const heddle_graph *g, int section, uint64_t i) {
+    const heddle_section *s = &g->sec[section];
+    return i < s->count ? s->at + i * s->size : NULL;
+}
+
+static inline heddle_str heddle_get_str(const heddle_graph *g, const unsigned char *p) {
+    heddle_str s;
+    uint32_t off = heddle_get32(p);
+    s.len = heddle_get32(p + 4);
+    s.data = s.len ? (const char *)g->sec[HEDDLE_SEC_STRINGS].at + off : "";
+    return s;
+}
+
+static inline heddle_list heddle_get_list(const unsigned char *p) {
+    heddle_list l;
+    l.first = heddle_get32(p);
+    l.count = heddle_get32(p + 4);
+    return l;
+}
+
+static inline heddle_bytes heddle_get_bytes(const heddle_graph *g, const unsigned char *p) {
+    heddle_bytes b;
+    b.data = g->sec[HEDDLE_SEC_DATA].at + heddle_get64(p);
+    b.size = heddle_get64(p + 8);
+    return b;
+}
+
+static inline heddle_type heddle_get_type(const unsigned char *p) {
+    heddle_type t;
+    t.elem = p[0];
+    t.kind = p[1];
+    t.store = p[2];
+    t.scale = p[3];
+    t.format = p[4];
+    t.has_zero = p[5];
+    t.axis = (int32_t)heddle_get32(p + 8);
+    t.block = heddle_get32(p + 12);
+    t.shape = heddle_get_list(p + 16);
+    return t;
+}
+
+/* ---- small helpers ---- */
+
+/* Reports whether a string is equal to a C string. */
+static inline int heddle_str_is(heddle_str s, const char *c) {
+    return strlen(c) == s.len && memcmp(s.data, c, (size_t)s.len) == 0;
+}
+
+/* Returns the bits of an element, 0 for an invalid type. */
+static inline uint32_t heddle_elem_bits(uint8_t elem) {
+    static const uint8_t bits[] = {0, 64, 32, 16, 16, 64, 32, 16, 8, 4, 64, 32, 16, 8, 4, 8};
+    return elem < sizeof bits ? bits[elem] : 0;
+}
+
+/* Returns the name of an element type: "f32", "i4", "bool". */
+static inline const char *heddle_elem_name(uint8_t elem) {
+    static const char *const names[] = {"invalid", "f64", "f32", "f16", "bf16", "i64", "i32", "i16", "i8", "i4",
+                                        "u64", "u32", "u16", "u8", "u4", "bool"};
+    return elem < sizeof names / sizeof names[0] ? names[elem] : "invalid";
+}
+
+/* Stores the product of dimensions. Returns 0 when one is negative or there is
+ * no such number in 63 bits; a dimension of 0 makes any product 0. */
+static inline int heddle_count(const int64_t *dims, uint32_t rank, int64_t *count) {
+    int64_t n = 1;
+    int fits = 1, empty = 0;
+    uint32_t i;
+    for (i = 0; i < rank; i++) {
+        if (dims[i] < 0) return 0;
+        if (dims[i] == 0) empty = 1;
+        else if (n > INT64_MAX / dims[i]) fits = 0;
+        else n *= dims[i];
+    }
+    *count = empty ? 0 : n;
+    return empty || fits;
+}
+
+/* Stores the bytes of plain elements. Returns 0 when there is no such number. */
+static inline int heddle_size(uint8_t elem, const int64_t *dims, uint32_t rank, int64_t *size) {
+    int64_t n, bits = (int64_t)heddle_elem_bits(elem);
+    if (bits == 0 || !heddle_count(dims, rank, &n) || n > (INT64_MAX - 7) / bits) return 0;
+    *size = (n * bits + 7) / 8;
+    return 1;
+}
+
+/* ---- lists ---- */
+
+static inline int64_t heddle_graph_int(const heddle_graph *g, heddle_list l, uint32_t i) {
+    const unsigned char *p = i < l.count ? heddle_record(g, HEDDLE_SEC_INTS, (uint64_t)l.first + i) : NULL;
+    return p ? (int64_t)heddle_get64(p) : 0;
+}
+
+static inline float heddle_graph_float(const heddle_graph *g, heddle_list l, uint32_t i) {
+    const unsigned char *p = i < l.count ? heddle_record(g, HEDDLE_SEC_FLOATS, (uint64_t)l.first + i) : NULL;
+    uint32_t bits = p ? heddle_get32(p) : 0;
+    float f;
+    memcpy(&f, &bits, sizeof f);
+    return f;
+}
+
+static inline heddle_str heddle_graph_str(const heddle_graph *g, heddle_list l, uint32_t i) {
+    const unsigned char *p = i < l.count ? heddle_record(g, HEDDLE_SEC_STRS, (uint64_t)l.first + i) : NULL;
+    heddle_str none = {"", 0};
+    return p ? heddle_get_str(g, p) : none;
+}
+
+static inline heddle_dim heddle_graph_dim(const heddle_graph *g, heddle_list l, uint32_t i) {
+    const unsigned char *p = i < l.count ? heddle_record(g, HEDDLE_SEC_DIMS, (uint64_t)l.first + i) : NULL;
+    heddle_dim d = {0, {"", 0}};
+    if (p) {
+        d.value = (int64_t)heddle_get64(p);
+        d.text = heddle_get_str(g, p + 8);
+    }
+    return d;
+}
+
+/* Copies a list of ints, such as the shape of a part: returns their number, or
+ * -1 when there are more than HEDDLE_MAX_RANK. */
+static inline int heddle_graph_ints(const heddle_graph *g, heddle_list l, int64_t out[HEDDLE_MAX_RANK]) {
+    uint32_t i;
+    if (l.count > HEDDLE_MAX_RANK) return -1;
+    for (i = 0; i < l.count; i++) out[i] = heddle_graph_int(g, l, i);
+    return (int)l.count;
+}
+
+/* Copies the shape of a value: returns its rank, or -1 when a dimension is
+ * symbolic. */
+static inline int heddle_graph_shape(const heddle_graph *g, const heddle_type *t, int64_t out[HEDDLE_MAX_RANK]) {
+    uint32_t i;
+    if (t->shape.count > HEDDLE_MAX_RANK) return -1;
+    for (i = 0; i < t->shape.count; i++) {
+        heddle_dim d = heddle_graph_dim(g, t->shape, i);
+        if (d.text.len) return -1;
+        out[i] = d.value;
+    }
+    return (int)t->shape.count;
+}
+
+/* ---- records ---- */
+
+static inline uint32_t heddle_graph_symbols(const heddle_graph *g) { return (uint32_t)g->sec[HEDDLE_SEC_SYMBOLS].count; }
+static inline uint32_t heddle_graph_sources(const heddle_graph *g) { return (uint32_t)g->sec[HEDDLE_SEC_SOURCES].count; }
+static inline uint32_t heddle_graph_values(const heddle_graph *g) { return (uint32_t)g->sec[HEDDLE_SEC_VALUES].count; }
+static inline uint32_t heddle_graph_nodes(const heddle_graph *g) { return (uint32_t)g->sec[HEDDLE_SEC_NODES].count; }
+static inline uint32_t heddle_graph_inputs(const heddle_graph *g) { return (uint32_t)g->sec[HEDDLE_SEC_INPUTS].count; }
+static inline uint32_t heddle_graph_outputs(const heddle_graph *g) { return (uint32_t)g->sec[HEDDLE_SEC_OUTPUTS].count; }
+static inline uint32_t heddle_graph_states(const heddle_graph *g) { return (uint32_t)g->sec[HEDDLE_SEC_STATES].count; }
+
+static inline heddle_symbol heddle_graph_symbol(const heddle_graph *g, uint32_t i) {
+    const unsigned char *p = heddle_record(g, HEDDLE_SEC_SYMBOLS, i);
+    heddle_symbol s;
+    memset(&s, 0, sizeof s);
+    s.name.data = "";
+    if (p) {
+        s.name = heddle_get_str(g, p);
+        s.min = (int64_t)heddle_get64(p + 8);
+        s.max = (int64_t)heddle_get64(p + 16);
+        s.buckets = heddle_get_list(p + 24);
+    }
+    return s;
+}
+
+static inline heddle_source heddle_graph_source(const heddle_graph *g, uint32_t i) {
+    const unsigned char *p = heddle_record(g, HEDDLE_SEC_SOURCES, i);
+    heddle_source s;
+    memset(&s, 0, sizeof s);
+    s.name.data = s.id.data = "";
+    if (p) {
+        s.name = heddle_get_str(g, p);
+        s.id = heddle_get_str(g, p + 8);
+        s.size = (int64_t)heddle_get64(p + 16);
+    }
+    return s;
+}
+
+static inline heddle_value heddle_graph_value(const heddle_graph *g, uint32_t i) {
+    const unsigned char *p = heddle_record(g, HEDDLE_SEC_VALUES, i);
+    heddle_value v;
+    memset(&v, 0, sizeof v);
+    v.name.data = "";
+    if (p) {
+        v.name = heddle_get_str(g, p);
+        v.type = heddle_get_type(p + 8);
+        v.kind = p[32];
+        v.is_dims = p[33] & 1;
+        v.has_perm = p[33] >> 1 & 1;
+        v.node = (int32_t)heddle_get32(p + 36);
+        if (v.is_dims) v.dims = heddle_get_list(p + 40);
+        else v.parts = heddle_get_list(p + 40);
+        v.perm = heddle_get_list(p + 48);
+        v.axis = (int32_t)heddle_get32(p + 56);
+    }
+    return v;
+}
+
+/* Returns part i of a constant. */
+static inline heddle_part heddle_graph_part(const heddle_graph *g, heddle_list parts, uint32_t i) {
+    const unsigned char *p = i < parts.count ? heddle_record(g, HEDDLE_SEC_PARTS, (uint64_t)parts.first + i) : NULL;
+    heddle_part q;
+    memset(&q, 0, sizeof q);
+    q.source = -1;
+    if (p) {
+        uint32_t flags = heddle_get32(p + 28);
+        q.type = heddle_get_type(p);
+        q.source = (int32_t)heddle_get32(p + 24);
+        q.is_inline = (uint8_t)(flags & 1);
+        q.is_slice = (uint8_t)(flags >> 1 & 1);
+        q.offset = (int64_t)heddle_get64(p + 32);
+        q.scale_offset = (int64_t)heddle_get64(p + 40);
+        q.zero_offset = (int64_t)heddle_get64(p + 48);
+        if (q.is_inline) q.bytes = heddle_get_bytes(g, p + 56);
+        q.start = heddle_get_list(p + 72);
+        q.count = heddle_get_list(p + 80);
+    }
+    return q;
+}
+
+static inline heddle_node heddle_graph_node(const heddle_graph *g, uint32_t i) {
+    const unsigned char *p = heddle_record(g, HEDDLE_SEC_NODES, i);
+    heddle_node n;
+    memset(&n, 0, sizeof n);
+    n.domain.data = n.op.data = n.name.data = "";
+    if (p) {
+        n.domain = heddle_get_str(g, p);
+        n.op = heddle_get_str(g, p + 8);
+        n.name = heddle_get_str(g, p + 16);
+        n.in = heddle_get_list(p + 24);
+        n.out = heddle_get_list(p + 32);
+        n.attrs = heddle_get_list(p + 40);
+        n.version = (int32_t)heddle_get32(p + 48);
+    }
+    return n;
+}
+
+/* Return the value that is operand or result i of a node, -1 where an optional
+ * one is left out. */
+static inline int32_t heddle_node_in(const heddle_graph *g, const heddle_node *n, uint32_t i) {
+    const unsigned char *p = i < n->in.count ? heddle_record(g, HEDDLE_SEC_IDS, (uint64_t)n->in.first + i) : NULL;
+    return p ? (int32_t)heddle_get32(p) : -1;
+}
+
+static inline int32_t heddle_node_out(const heddle_graph *g, const heddle_node *n, uint32_t i) {
+    const unsigned char *p = i < n->out.count ? heddle_record(g, HEDDLE_SEC_IDS, (uint64_t)n->out.first + i) : NULL;
+    return p ? (int32_t)heddle_get32(p) : -1;
+}
+
+/* Returns attribute i of a node's list. */
+static inline heddle_attr heddle_graph_attr(const heddle_graph *g, heddle_list attrs, uint32_t i) {
+    const unsigned char *p = i < attrs.count ? heddle_record(g, HEDDLE_SEC_ATTRS, (uint64_t)attrs.first + i) : NULL;
+    heddle_attr a;
+    memset(&a, 0, sizeof a);
+    a.name.data = a.str.data = "";
+    if (p) {
+        uint32_t bits = heddle_get32(p + 12);
+        a.name = heddle_get_str(g, p);
+        a.kind = p[8];
+        a.elem = p[9];
+        memcpy(&a.f, &bits, sizeof a.f);
+        a.i = (int64_t)heddle_get64(p + 16);
+        if (a.kind == HEDDLE_ATTR_STRING) a.str = heddle_get_str(g, p + 24);
+        else a.list = heddle_get_list(p + 24);
+    }
+    return a;
+}
+
+static inline heddle_tensor heddle_graph_tensor(const heddle_graph *g, heddle_list tensors) {
+    const unsigned char *p = tensors.count ? heddle_record(g, HEDDLE_SEC_TENSORS, tensors.first) : NULL;
+    heddle_tensor t;
+    memset(&t, 0, sizeof t);
+    if (p) {
+        t.type = heddle_get_type(p);
+        t.bytes = heddle_get_bytes(g, p + 24);
+    }
+    return t;
+}
+
+/* Inputs have the name of their value. */
+static inline heddle_port heddle_graph_input(const heddle_graph *g, uint32_t i) {
+    const unsigned char *p = heddle_record(g, HEDDLE_SEC_INPUTS, i);
+    heddle_port q = {{"", 0}, -1};
+    if (p) {
+        q.value = (int32_t)heddle_get32(p);
+        q.name = heddle_graph_value(g, (uint32_t)q.value).name;
+    }
+    return q;
+}
+
+static inline heddle_port heddle_graph_output(const heddle_graph *g, uint32_t i) {
+    const unsigned char *p = heddle_record(g, HEDDLE_SEC_OUTPUTS, i);
+    heddle_port q = {{"", 0}, -1};
+    if (p) {
+        q.name = heddle_get_str(g, p);
+        q.value = (int32_t)heddle_get32(p + 8);
+    }
+    return q;
+}
+
+static inline heddle_state heddle_graph_state(const heddle_graph *g, uint32_t i) {
+    const unsigned char *p = heddle_record(g, HEDDLE_SEC_STATES, i);
+    heddle_state s = {{"", 0}, -1, -1};
+    if (p) {
+        s.name = heddle_get_str(g, p);
+        s.first = (int32_t)heddle_get32(p + 8);
+        s.last = (int32_t)heddle_get32(p + 12);
+    }
+    return s;
+}
+
+/* ---- attributes by name ---- */
+
+/* Finds an attribute of a kind: returns 1 and stores it, or 0. */
+static inline int heddle_node_attr(const heddle_graph *g, const heddle_node *n, const char *name, uint8_t kind, heddle_attr *out) {
+    uint32_t i;
+    for (i = 0; i < n->attrs.count; i++) {
+        heddle_attr a = heddle_graph_attr(g, n->attrs, i);
+        if (a.kind == kind && heddle_str_is(a.name, name)) {
+            *out = a;
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* The value of an attribute, or def when it is absent. */
+static inline int64_t heddle_node_int(const heddle_graph *g, const heddle_node *n, const char *name, int64_t def) {
+    heddle_attr a;
+    return heddle_node_attr(g, n, name, HEDDLE_ATTR_INT, &a) ? a.i : def;
+}
+
+static inline float heddle_node_float(const heddle_graph *g, const heddle_node *n, const char *name, float def) {
+    heddle_attr a;
+    return heddle_node_attr(g, n, name, HEDDLE_ATTR_FLOAT, &a) ? a.f : def;
+}
+
+static inline uint8_t heddle_node_elem(const heddle_graph *g, const heddle_node *n, const char *name, uint8_t def) {
+    heddle_attr a;
+    return heddle_node_attr(g, n, name, HEDDLE_ATTR_ELEM, &a) ? a.elem : def;
+}
+
+/* Reports whether a string attribute, or def when it is absent, equals want. */
+static inline int heddle_node_str_is(const heddle_graph *g, const heddle_node *n, const char *name, const char *def, const char *want) {
+    heddle_attr a;
+    return heddle_node_attr(g, n, name, HEDDLE_ATTR_STRING, &a) ? heddle_str_is(a.str, want) : strcmp(def, want) == 0;
+}
+
+/* Finds a list of integers: returns 1 and stores it, or 0. */
+static inline int heddle_node_ints(const heddle_graph *g, const heddle_node *n, const char *name, heddle_list *out) {
+    heddle_attr a;
+    if (!heddle_node_attr(g, n, name, HEDDLE_ATTR_INTS, &a)) return 0;
+    *out = a.list;
+    return 1;
+}
+
+/* ---- opening ---- */
+
+/* State of heddle_graph_open. Lists of one section never overlap: what they
+ * claim together is bounded by what is there, so that no block of bytes can
+ * cost more to check or to compile than its size suggests. */
+typedef struct heddle_checker {
+    const heddle_graph *g;
+    uint64_t claimed[HEDDLE_SECTIONS];
+    const char *why;
+} heddle_checker;
+
+static inline void heddle_require(heddle_checker *c, int ok, const char *why) {
+    if (!ok && !c->why) c->why = why;
+}
+
+static inline void heddle_check_str(heddle_checker *c, const unsigned char *p) {
+    const heddle_section *s = &c->g->sec[HEDDLE_SEC_STRINGS];
+    uint64_t off = heddle_get32(p), len = heddle_get32(p + 4);
+    if (len == 0) return;
+    heddle_require(c, off + len < s->count && s->at[off + len] == 0, "graph: a string is outside of its section or has no end");
+}
+
+static inline heddle_list heddle_check_list(heddle_checker *c, int section, const unsigned char *p) {
+    heddle_list l = heddle_get_list(p), none = {0, 0};
+    if (l.count == 0) return none;
+    c->claimed[section] += l.count;
+    heddle_require(c, (uint64_t)l.first + l.count <= c->g->sec[section].count, "graph: a list is outside of its section");
+    heddle_require(c, c->claimed[section] <= c->g->sec[section].count, "graph: lists overlap");
+    return c->why ? none : l;
+}
+
+static inline void heddle_check_span(heddle_checker *c, const unsigned char *p) {
+    uint64_t off = heddle_get64(p), len = heddle_get64(p + 8), size = c->g->sec[HEDDLE_SEC_DATA].count;
+    heddle_require(c, off <= size && len <= size - off && off % 16 == 0, "graph: bytes are outside of their section or not aligned");
+}
+
+static inline void heddle_check_id(heddle_checker *c, const unsigned char *p, int least) {
+    int32_t id = (int32_t)heddle_get32(p);
+    heddle_require(c, id >= least && (id < 0 || (uint64_t)id < c->g->sec[HEDDLE_SEC_VALUES].count), "graph: a value does not exist");
+}
+
+static inline void heddle_check_type(heddle_checker *c, const unsigned char *p, int section) {
+    heddle_type t = heddle_get_type(p);
+    heddle_list shape = heddle_check_list(c, section, p + 16);
+    uint32_t i;
+    heddle_require(c, heddle_elem_bits(t.elem) != 0 && heddle_elem_bits(t.store) + (t.store == 0) != 0, "graph: an element type is unknown");
+    heddle_require(c, t.kind <= HEDDLE_BLOCK && (t.kind != HEDDLE_AFFINE || (t.store && heddle_elem_bits(t.scale))), "graph: an encoding is unknown");
+    heddle_require(c, shape.count <= HEDDLE_MAX_RANK, "graph: a shape has more than 16 dimensions");
+    heddle_require(c, t.axis >= -1 && t.axis < HEDDLE_MAX_RANK && (t.kind == HEDDLE_PLAIN || t.axis < (int32_t)t.shape.count), "graph: an encoding has no such axis");
+    heddle_require(c, t.block <= INT32_MAX, "graph: a block has no such length");
+    for (i = 0; i < shape.count && !c->why; i++) {
+        if (section == HEDDLE_SEC_INTS) {
+            heddle_require(c, heddle_graph_int(c->g, shape, i) >= 0, "graph: a dimension is negative");
+        } else {
+            heddle_dim d = heddle_graph_dim(c->g, shape, i);
+            heddle_require(c, d.text.len ? d.value == -1 : d.value >= 0, "graph: a dimension is negative");
+        }
+    }
+}
+
+/* Checks a part and adds its box to the joined shape: box[0..rank) with the
+ * first part, else its length along axis. */
+static inline void heddle_check_part(heddle_checker *c, const heddle_value *v, uint32_t i, int64_t box[HEDDLE_MAX_RANK], uint32_t *rank) {
+    heddle_part p = heddle_graph_part(c->g, v->parts, i);
+    int64_t dims[HEDDLE_MAX_RANK], n;
+    uint32_t d, r = p.type.shape.count;
+    heddle_require(c, p.source >= -1 && (p.source < 0 || (uint64_t)p.source < c->g->sec[HEDDLE_SEC_SOURCES].count), "graph: a source does not exist");
+    heddle_require(c, p.source < 0 || !p.is_inline, "graph: a part has a source and bytes of its own");
+    heddle_require(c, p.offset >= 0 && p.scale_offset >= 0 && p.zero_offset >= 0, "graph: an offset is negative");
+    heddle_require(c, p.is_slice ? p.start.count == r && p.count.count == r : p.start.count + p.count.count == 0, "graph: a slice does not have the rank of its tensor");
+    if (c->why) return;
+    (void)heddle_graph_ints(c->g, p.type.shape, dims);
+    heddle_require(c, heddle_size(p.type.elem, dims, r, &n), "graph: a part has no size");
+    heddle_require(c, p.type.kind != HEDDLE_PLAIN || p.type.store == 0, "graph: a stored tensor has its own element type");
+    if (!c->why && p.is_inline && p.type.kind == HEDDLE_PLAIN) heddle_require(c, p.bytes.size == (uint64_t)n, "graph: a part does not hold its elements");
+    heddle_require(c, i == 0 || (r == *rank && v->axis < (int32_t)r), "graph: parts cannot be joined");
+    for (d = 0; d < r && !c->why; d++) {
+        int64_t len = dims[d];
+        if (p.is_slice) {
+            int64_t start = heddle_graph_int(c->g, p.start, d);
+            len = heddle_graph_int(c->g, p.count, d);
+            heddle_require(c, start >= 0 && len >= 0 && len <= dims[d] && start <= dims[d] - len, "graph: a slice leaves its tensor");
+            if (c->why) return;
+        }
+        if (i == 0) {
+            box[d] = len;
+        } else if ((int32_t)d == v->axis) {
+            heddle_require(c, box[d] <= INT64_MAX - len, "graph: joined parts have no size");
+            if (!c->why) box[d] += len;
+        } else {
+            heddle_require(c, box[d] == len, "graph: parts cannot be joined");
+        }
+    }
+    *rank = r;
+}
+
+static inline void heddle_check_value(heddle_checker *c, const unsigned char *p, uint32_t i) {
+    heddle_value v;
+    int64_t box[HEDDLE_MAX_RANK], dims[HEDDLE_MAX_RANK];
+    uint32_t k, seen = 0, rank = 0;
+    int32_t node = (int32_t)heddle_get32(p + 36), axis = (int32_t)heddle_get32(p + 56);
+    heddle_check_str(c, p);
+    heddle_check_type(c, p + 8, HEDDLE_SEC_DIMS);
+    heddle_check_list(c, p[33] & 1 ? HEDDLE_SEC_DIMS : HEDDLE_SEC_PARTS, p + 40);
+    heddle_check_list(c, HEDDLE_SEC_INTS, p + 48);
+    heddle_require(c, p[32] <= HEDDLE_VALUE_STATE && p[33] <= 3 && axis >= 0 && axis < HEDDLE_MAX_RANK, "graph: a value has no such kind or axis");
+    heddle_require(c, p[32] == HEDDLE_VALUE_RESULT ? node >= 0 && (uint64_t)node < c->g->sec[HEDDLE_SEC_NODES].count : node == -1,
+                   "graph: a value is made by a node that does not exist");
+    if (c->why) return;
+    v = heddle_graph_value(c->g, i);
+    if (v.kind != HEDDLE_VALUE_CONST) {
+        heddle_require(c, !v.is_dims && !v.has_perm && v.parts.count == 0, "graph: a value that is no constant has data");
+        return;
+    }
+    heddle_require(c, heddle_graph_shape(c->g, &v.type, dims) >= 0, "graph: a constant has a symbolic shape");
+    if (c->why) return;
+    if (v.is_dims) {
+        int64_t n;
+        heddle_require(c, !v.has_perm && v.type.elem == HEDDLE_I64 && v.type.kind == HEDDLE_PLAIN && v.type.shape.count <= 1 &&
+                       heddle_count(dims, v.type.shape.count, &n) && n == (int64_t)v.dims.count, "graph: integers do not have the shape of their value");
+        return;
+    }
+    heddle_require(c, v.parts.count > 0, "graph: a constant has no parts");
+    for (k = 0; k < v.parts.count && !c->why; k++) heddle_check_part(c, &v, k, box, &rank);
+    heddle_require(c, v.type.shape.count == rank && (v.has_perm ? v.perm.count == rank : v.perm.count == 0), "graph: the parts of a constant do not have its shape");
+    for (k = 0; k < rank && !c->why; k++) {
+        int64_t from = v.has_perm ? heddle_graph_int(c->g, v.perm, k) : (int64_t)k;
+        heddle_require(c, from >= 0 && from < (int64_t)rank && !(seen >> from & 1), "graph: not a permutation");
+        if (c->why) return;
+        seen |= (uint32_t)1 << from;
+        heddle_require(c, dims[k] == box[from], "graph: the parts of a constant do not have its shape");
+    }
+}
+
+static inline void heddle_check_attr(heddle_checker *c, const unsigned char *p, uint32_t i) {
+    heddle_attr a;
+    heddle_tensor t;
+    int64_t dims[HEDDLE_MAX_RANK], n;
+    static const uint8_t section[] = {0, 0, 0, 0, HEDDLE_SEC_INTS, HEDDLE_SEC_FLOATS, HEDDLE_SEC_STRS, 0, HEDDLE_SEC_TENSORS};
+    heddle_list one = {i, 1};
+    heddle_check_str(c, p);
+    heddle_require(c, p[8] >= HEDDLE_ATTR_INT && p[8] <= HEDDLE_ATTR_TENSOR, "graph: an attribute has no such kind");
+    heddle_require(c, p[8] != HEDDLE_ATTR_ELEM || heddle_elem_bits(p[9]), "graph: an element type is unknown");
+    if (c->why) return;
+    if (p[8] == HEDDLE_ATTR_STRING) heddle_check_str(c, p + 24);
+    else if (section[p[8]]) heddle_check_list(c, section[p[8]], p + 24);
+    if (c->why || p[8] != HEDDLE_ATTR_TENSOR) return;
+    a = heddle_graph_attr(c->g, one, 0);
+    heddle_require(c, a.list.count == 1, "graph: an attribute has not one tensor");
+    if (c->why) return;
+    t = heddle_graph_tensor(c->g, a.list);
+    (void)heddle_graph_ints(c->g, t.type.shape, dims);
+    heddle_require(c, t.type.kind == HEDDLE_PLAIN && t.type.store == 0 && heddle_size(t.type.elem, dims, t.type.shape.count, &n) && t.bytes.size == (uint64_t)n,
+                   "graph: a tensor does not hold its elements");
+}
+
+/* Checks node i; last is the result numbered before: results are numbered in the
+ * order of the nodes, and operands come before. */
+static inline void heddle_check_node(heddle_checker *c, const unsigned char *p, uint32_t i, int32_t *last, uint64_t *made) {
+    heddle_node n;
+    uint32_t k;
+    heddle_check_str(c, p);
+    heddle_check_str(c, p + 8);
+    heddle_check_str(c, p + 16);
+    heddle_check_list(c, HEDDLE_SEC_IDS, p + 24);
+    heddle_check_list(c, HEDDLE_SEC_IDS, p + 32);
+    heddle_check_list(c, HEDDLE_SEC_ATTRS, p + 40);
+    if (c->why) return;
+    n = heddle_graph_node(c->g, i);
+    for (k = 0; k < n.in.count && !c->why; k++) {
+        int32_t id = heddle_node_in(c->g, &n, k);
+        if (id >= 0) {
+            heddle_value v = heddle_graph_value(c->g, (uint32_t)id);
+            heddle_require(c, v.kind != HEDDLE_VALUE_RESULT || (uint32_t)v.node < i, "graph: a node uses what is made later");
+        }
+    }
+    heddle_require(c, n.out.count > 0, "graph: a node has no output");
+    for (k = 0; k < n.out.count && !c->why; k++) {
+        int32_t id = heddle_node_out(c->g, &n, k);
+        if (id >= 0) {
+            heddle_value v = heddle_graph_value(c->g, (uint32_t)id);
+            heddle_require(c, v.kind == HEDDLE_VALUE_RESULT && (uint32_t)v.node == i && id > *last, "graph: a value is made by two nodes or out of order");
+            *last = id;
+            ++*made;
+        }
+    }
+}
+
+/* Opens a block of bytes as a graph. Returns NULL, or why it is refused. The
+ * block must stay as it is, and where it is, for as long as g is used; it should
+ * begin at a multiple of 16, so that the constants inside do. */
+static inline const char *heddle_graph_open(const void *blob, size_t size, heddle_graph *g) {
+    /* The sizes of the records that this header knows. */
+    static const uint8_t least[HEDDLE_SECTIONS] = {1, 8, 4, 4, 8, 16, 32, 24, 64, 88, 56, 32, 40, 4, 16, 16, 1};
+    const unsigned char *b = (const unsigned char *)blob, *p;
+    heddle_checker c;
+    uint32_t sections, i, n;
+    uint64_t results = 0, made = 0;
+    int32_t last = -1;
+    memset(g, 0, sizeof *g);
+    g->name.data = "";
+    if (size < 32 || memcmp(b, "HEDDLEGR", 8) != 0) return "graph: not in the binary form";
+    if (heddle_get32(b + 8) != 1) return "graph: of another version than 1";
+    sections = heddle_get32(b + 12);
+    if (sections < HEDDLE_SECTIONS || sections > (size - 32) / 24) return "graph: sections are missing";
+    if (heddle_get64(b + 16) != size) return "graph: truncated or padded";
+    for (i = 0; i < HEDDLE_SECTIONS; i++) {
+        uint64_t off = heddle_get64(b + 32 + i * 24), count = heddle_get64(b + 40 + i * 24);
+        uint32_t record = heddle_get32(b + 48 + i * 24);
+        if (off > size || off % 16 || record < least[i] || (least[i] == 1 && record != 1) || count > (size - off) / record || (least[i] > 1 && count > INT32_MAX))
+            return "graph: a section is outside of the block";
+        g->sec[i].at = b + off;
+        g->sec[i].count = count;
+        g->sec[i].size = record;
+    }
+    memset(&c, 0, sizeof c);
+    c.g = g;
+    heddle_check_str(&c, b + 24);
+    /* Strings first: accessors of other records return them. */
+    for (i = 0; i < (uint32_t)g->sec[HEDDLE_SEC_STRS].count && !c.why; i++) heddle_check_str(&c, heddle_record(g, HEDDLE_SEC_STRS, i));
+    for (i = 0; i < (uint32_t)g->sec[HEDDLE_SEC_DIMS].count && !c.why; i++) heddle_check_str(&c, heddle_record(g, HEDDLE_SEC_DIMS, i) + 8);
+    for (i = 0; i < heddle_graph_symbols(g) && !c.why; i++) {
+        p = heddle_record(g, HEDDLE_SEC_SYMBOLS, i);
+        heddle_check_str(&c, p);
+        heddle_check_list(&c, HEDDLE_SEC_INTS, p + 24);
+    }
+    for (i = 0; i < heddle_graph_sources(g) && !c.why; i++) {
+        p = heddle_record(g, HEDDLE_SEC_SOURCES, i);
+        heddle_check_str(&c, p);
+        heddle_check_str(&c, p + 8);
+        heddle_require(&c, (int64_t)heddle_get64(p + 16) >= 0, "graph: a source has a negative size");
+    }
+    n = (uint32_t)g->sec[HEDDLE_SEC_PARTS].count;
+    for (i = 0; i < n && !c.why; i++) {
+        p = heddle_record(g, HEDDLE_SEC_PARTS, i);
+        heddle_check_type(&c, p, HEDDLE_SEC_INTS);
+        heddle_require(&c, heddle_get32(p + 28) <= 3, "graph: a part has unknown flags");
+        if (heddle_get32(p + 28) & 1) heddle_check_span(&c, p + 56);
+        heddle_check_list(&c, HEDDLE_SEC_INTS, p + 72);
+        heddle_check_list(&c, HEDDLE_SEC_INTS, p + 80);
+    }
+    n = (uint32_t)g->sec[HEDDLE_SEC_TENSORS].count;
+    for (i = 0; i < n && !c.why; i++) {
+        p = heddle_record(g, HEDDLE_SEC_TENSORS, i);
+        heddle_check_type(&c, p, HEDDLE_SEC_INTS);
+        heddle_check_span(&c, p + 24);
+    }
+    for (i = 0; i < heddle_graph_values(g) && !c.why; i++) {
+        p = heddle_record(g, HEDDLE_SEC_VALUES, i);
+        heddle_check_value(&c, p, i);
+        results += p[32] == HEDDLE_VALUE_RESULT;
+    }
+    n = (uint32_t)g->sec[HEDDLE_SEC_ATTRS].count;
+    for (i = 0; i < n && !c.why; i++) heddle_check_attr(&c, heddle_record(g, HEDDLE_SEC_ATTRS, i), i);
+    n = (uint32_t)g->sec[HEDDLE_SEC_IDS].count;
+    for (i = 0; i < n && !c.why; i++) heddle_check_id(&c, heddle_record(g, HEDDLE_SEC_IDS, i), -1);
+    for (i = 0; i < heddle_graph_nodes(g) && !c.why; i++) heddle_check_node(&c, heddle_record(g, HEDDLE_SEC_NODES, i), i, &last, &made);
+    heddle_require(&c, made == results, "graph: no node makes a value");
+    for (i = 0; i < heddle_graph_inputs(g) && !c.why; i++) {
+        p = heddle_record(g, HEDDLE_SEC_INPUTS, i);
+        heddle_check_id(&c, p, 0);
+        if (!c.why) heddle_require(&c, heddle_graph_value(g, heddle_get32(p)).kind == HEDDLE_VALUE_INPUT, "graph: an input is not one");
+    }
+    for (i = 0; i < heddle_graph_outputs(g) && !c.why; i++) {
+        p = heddle_record(g, HEDDLE_SEC_OUTPUTS, i);
+        heddle_check_str(&c, p);
+        heddle_check_id(&c, p + 8, 0);
+    }
+    for (i = 0; i < heddle_graph_states(g) && !c.why; i++) {
+        p = heddle_record(g, HEDDLE_SEC_STATES, i);
+        heddle_check_str(&c, p);
+        heddle_check_id(&c, p + 8, 0);
+        heddle_check_id(&c, p + 12, 0);
+        if (!c.why) heddle_require(&c, heddle_graph_value(g, heddle_get32(p + 8)).kind == HEDDLE_VALUE_STATE, "graph: a state does not begin with one");
+    }
+    if (c.why) return c.why;
+    g->name = heddle_get_str(g, b + 24);
+    return NULL;
+}
 
 #ifdef __cplusplus
 }
