@@ -92,6 +92,9 @@ const (
 	ReasonLimit Reason = 7
 	// Possible, but refused by a rule.
 	ReasonPolicy Reason = 8
+	// What the host writes before the call; still there afterwards, it is the
+	// driver's mistake.
+	ReasonUnanswered Reason = 255
 )
 
 // Share is heddle_share. Ways to share memory.

@@ -110,7 +110,8 @@ func enums() []*Enum {
 			{"REASON_ATTRIBUTE", 5, "This value of an attribute."},
 			{"REASON_DYNAMIC", 6, "Shapes have to be static."},
 			{"REASON_LIMIT", 7, "Too large for the device."},
-			{"REASON_POLICY", 8, "Possible, but refused by a rule."}}},
+			{"REASON_POLICY", 8, "Possible, but refused by a rule."},
+			{"REASON_UNANSWERED", 255, "What the host writes before the call; still there afterwards, it is the driver's mistake."}}},
 		{"share", "Ways to share memory.", []EnumValue{
 			{"SHARE_MEMFD", 1, "A file descriptor that can be mapped."}, {"SHARE_DMABUF", 2, "A dma-buf's descriptor."}, {"SHARE_HOST", 3, "An address in this process."}}},
 		{"compat", "What load would do with a blob.", []EnumValue{

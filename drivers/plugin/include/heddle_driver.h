@@ -133,7 +133,9 @@ enum heddle_reason {
     /* Too large for the device. */
     HEDDLE_REASON_LIMIT = 7,
     /* Possible, but refused by a rule. */
-    HEDDLE_REASON_POLICY = 8
+    HEDDLE_REASON_POLICY = 8,
+    /* What the host writes before the call; still there afterwards, it is the driver's mistake. */
+    HEDDLE_REASON_UNANSWERED = 255
 };
 
 /* Ways to share memory. */
@@ -321,7 +323,8 @@ typedef struct heddle_supports_args {
     /* In: As in compile. */
     const void *graph;
     uint64_t graph_size;
-    /* In: Room of the host's, all zero (which says yes). */
+    /* In: Room of the host's for the answers. Each reason is HEDDLE_REASON_UNANSWERED before: set
+     * all. */
     heddle_verdict *verdicts;
     /* In: The number of nodes: the room in verdicts. */
     uint32_t verdict_cap;
@@ -472,7 +475,7 @@ typedef struct heddle_download_args {
 /* Arguments of save. */
 typedef struct heddle_save_args {
     heddle_head head;
-    /* Out: At most 16 GiB. */
+    /* Out: At most 4 GiB. */
     heddle_buf blob;
 } heddle_save_args;
 
