@@ -168,6 +168,7 @@ func caps(t *kern.Table, workers int) *driver.Caps {
 		Heaps:       []driver.Heap{{Name: "host", Size: physicalMemory(), HostVisible: true, Import: []driver.ShareKind{driver.HostPtr}, Export: []driver.ShareKind{driver.HostPtr}, Align: driver.PlaneAlign}},
 		Queues:      driver.QueueCap{Async: true},
 		Numerics:    driver.Numerics{Accumulate: enc.F32.String(), Deterministic: true},
+		Profiles:    []string{"skeleton", "vision", "language", "quantized", "multimodal"},
 		Notes:       []string{fmt.Sprintf("kernels: %s, %d workers", t.Tier, workers)},
 	}
 	for _, s := range kern.Report() {

@@ -49,6 +49,8 @@ func caps() *driver.Caps {
 		Queues: driver.QueueCap{Async: true},
 		Limits: driver.Limits{MaxAllocation: memoryLimit},
 		Notes:  []string{"outputs stay zero"},
+		// Computing nothing, it claims no more than the contract itself.
+		Profiles: []string{"skeleton"},
 	}
 	for _, o := range ops.List() {
 		oc := driver.OpCap{Domain: o.Ref.Domain, Name: o.Ref.Name}

@@ -1,0 +1,6 @@
+package isolation
+
+import "github.com/heddle-ml/heddle/conformance/internal/suite"
+
+// Cases returns the cases of the group.
+func Cases() []suite.Case { return nil }

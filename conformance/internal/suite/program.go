@@ -1,0 +1,250 @@
+package suite
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/heddle-ml/heddle/conformance/internal/tol"
+	"github.com/heddle-ml/heddle/graph"
+	"github.com/heddle-ml/heddle/graph/dim"
+	"github.com/heddle-ml/heddle/graph/enc"
+	"github.com/heddle-ml/heddle/graph/passes"
+	"github.com/heddle-ml/heddle/hal/driver"
+	"github.com/heddle-ml/heddle/ops"
+	"github.com/heddle-ml/heddle/ops/oracle"
+)
+
+// Program is a graph with what it is run on: several steps, between which
+// states live on, each of which is compared with the oracle.
+type Program struct {
+	Graph *graph.Graph
+	Data  graph.Data
+	Fills map[string]Fill
+	Steps []dim.Binding
+	// Class replaces the class that the operators have.
+	Class *ops.Class
+}
+
+// Program finishes the graph.
+func (l *Lab) Program() (*Program, error) {
+	g, err := l.B.Build()
+	if err != nil {
+		return nil, err
+	}
+	p := &Program{Graph: g, Data: &l.data, Fills: l.fills, Steps: l.steps, Class: l.class}
+	if len(p.Steps) == 0 {
+		at := dim.Binding{}
+		for _, s := range g.Symbols {
+			at[s.Name] = s.Max
+		}
+		p.Steps = []dim.Binding{at}
+	}
+	return p, nil
+}
+
+// Numeric is the case of a graph whose results are compared with the oracle's.
+// What a device lacks is decomposed first, as the scheduler would; build must
+// make the same graph whenever it is called.
+func Numeric(id string, profiles Profile, build func(l *Lab)) Case {
+	return numeric(id, profiles, false, build)
+}
+
+// Decomposed is Numeric with all composite operators taken apart, whether the
+// device has them or not: both forms must mean the same.
+func Decomposed(id string, profiles Profile, build func(l *Lab)) Case {
+	return numeric(id, profiles, true, build)
+}
+
+func numeric(id string, profiles Profile, apart bool, build func(l *Lab)) Case {
+	program := func() (*Program, error) {
+		l := NewLab(id)
+		build(l)
+		p, err := l.Program()
+		if err != nil {
+			return nil, fmt.Errorf("the suite's own graph: %w", err)
+		}
+		return p, nil
+	}
+	return Case{
+		ID: id, Profiles: profiles,
+		Define: func() ([]byte, error) {
+			p, err := program()
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", id, err)
+			}
+			h := p.Graph.Hash()
+			data, _ := p.Data.Source(weights)
+			return fmt.Appendf(h[:], "%d %v %v %v %x", len(data), p.Fills, p.Steps, apart, sum(data)), nil
+		},
+		Run: func(ctx context.Context, e *Env) error {
+			p, err := program()
+			if err != nil {
+				return err
+			}
+			if apart {
+				whole := p.Graph
+				if p.Graph, err = passes.Decompose(whole, nil); err != nil {
+					return fmt.Errorf("the suite's own graph: %w", err)
+				}
+				e.form = "decomposed"
+			}
+			return p.Run(ctx, e)
+		},
+	}
+}
+
+// Run runs all steps on the device and compares outputs and states with the
+// oracle after each.
+func (p *Program) Run(ctx context.Context, e *Env) error {
+	r := e.NewRun(p.Graph, p.Data)
+	defer r.Close()
+	states := map[string]*oracle.Tensor{}
+	for step, at := range p.Steps {
+		rnd := e.Rand(step)
+		in := map[string]*oracle.Tensor{}
+		for _, v := range p.Graph.Inputs {
+			name := p.Graph.Values[v].Name
+			t, err := p.fill(name, p.Graph.Values[v].Type, at, func(f Fill, shape []int64) (*oracle.Tensor, error) {
+				return f.Tensor(rnd, p.Graph.Values[v].Type.Elem, shape)
+			})
+			if err != nil {
+				return err
+			}
+			in[name] = t
+		}
+		if step == 0 {
+			for _, s := range p.Graph.States {
+				typ := p.Graph.Values[s.In].Type
+				if _, ok := p.Fills[s.Name]; !ok || typ.Enc != (enc.Encoding{}) {
+					continue // zeros
+				}
+				t, err := p.fill(s.Name, typ, at, func(f Fill, shape []int64) (*oracle.Tensor, error) { return f.Tensor(rnd, typ.Elem, shape) })
+				if err != nil {
+					return err
+				}
+				states[s.Name] = t
+				if err := r.SetState(ctx, s.Name, t); err != nil {
+					return err
+				}
+			}
+		}
+		got, err := r.Step(ctx, in, at)
+		if err != nil {
+			return err
+		}
+		want, err := oracle.Eval(ctx, p.Graph, oracle.Options{Inputs: in, States: states, Data: p.Data, Bind: at, Round: true})
+		if err != nil {
+			return fmt.Errorf("the oracle: %w", err)
+		}
+		for _, o := range p.Graph.Outputs {
+			if err := p.compare(e, r, o.Value, at, want.Outputs[o.Name], got.Outputs[o.Name]); err != nil {
+				return fmt.Errorf("%soutput %s: %w", p.where(step, at), o.Name, err)
+			}
+		}
+		for _, s := range p.Graph.States {
+			states[s.Name] = want.States[s.Name]
+			if t, ok := got.States[s.Name]; ok {
+				if err := p.compare(e, r, s.Out, at, want.States[s.Name], t); err != nil {
+					return fmt.Errorf("%sstate %s: %w", p.where(step, at), s.Name, err)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+func (p *Program) where(step int, at dim.Binding) string {
+	if len(p.Steps) == 1 {
+		return ""
+	}
+	return fmt.Sprintf("step %d %v: ", step+1, map[string]int64(at))
+}
+
+func (p *Program) fill(name string, t graph.Type, at dim.Binding, make func(Fill, []int64) (*oracle.Tensor, error)) (*oracle.Tensor, error) {
+	shape, err := t.Shape.Eval(at)
+	if err != nil {
+		return nil, fmt.Errorf("the suite's own graph: %s: %w", name, err)
+	}
+	return make(p.Fills[name], shape)
+}
+
+func (p *Program) compare(e *Env, r *Run, v graph.ValueID, at dim.Binding, want, got *oracle.Tensor) error {
+	j := JudgeOf(p.Graph, v, at)
+	if p.Class != nil {
+		j.Class = *p.Class
+	}
+	j.Accumulate = accumulator(e.Caps)
+	j.Flush = e.Caps.Numerics.FlushDenormal
+	j.Stepwise = j.Stepwise || r.Decomposed() || e.form != ""
+	s, err := j.Compare(want, got)
+	e.Measured(s)
+	return err
+}
+
+func accumulator(c *driver.Caps) enc.Elem {
+	a, err := enc.ParseElem(c.Numerics.Accumulate)
+	if err != nil {
+		return enc.F32
+	}
+	return a
+}
+
+// JudgeOf derives from the operators that a value depends on how exactly it
+// must be computed: the loosest class among them, the longest sum, and how many
+// lie one behind the other.
+func JudgeOf(g *graph.Graph, v graph.ValueID, at dim.Binding) tol.Judge {
+	j := tol.Judge{K: 1}
+	depth := map[graph.ValueID]int{}
+	var walk func(v graph.ValueID) int
+	walk = func(v graph.ValueID) int {
+		if v == graph.NoValue || g.Values[v].Kind != graph.Result {
+			return 0
+		}
+		if d, ok := depth[v]; ok {
+			return d
+		}
+		id := g.Values[v].Def
+		n := &g.Nodes[id]
+		if e := g.Values[v].Type.Elem; e == enc.F16 || e == enc.BF16 {
+			j.Narrowest = e
+		}
+		d := 0
+		for _, in := range n.In {
+			d = max(d, walk(in))
+		}
+		if op := ops.Get(n.Op.Domain, n.Op.Name); op != nil && op.Class != ops.Exact {
+			d++
+			j.Class = max(j.Class, op.Class)
+			if op.Class >= ops.Contraction {
+				j.K = max(j.K, terms(g, id, at))
+			}
+		}
+		depth[v] = d
+		return d
+	}
+	j.Nodes = walk(v)
+	if t := g.Values[v].Type.Elem; j.Narrowest == t {
+		j.Narrowest = enc.Invalid
+	}
+	return j
+}
+
+// terms is about how many terms each element of a node's results sums.
+func terms(g *graph.Graph, id graph.NodeID, at dim.Binding) int64 {
+	c, err := ops.CostOf(g, id, at)
+	if err != nil {
+		return 1
+	}
+	elements := 1.0
+	for _, v := range g.Nodes[id].Out {
+		if v == graph.NoValue {
+			continue
+		}
+		if shape, err := g.Values[v].Type.Shape.Eval(at); err == nil {
+			if n, err := dim.Count(shape); err == nil {
+				elements = max(elements, float64(n))
+			}
+		}
+	}
+	return max(1, int64(c.FLOPs/elements/2))
+}
