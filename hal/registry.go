@@ -72,6 +72,13 @@ func (r *Registry) find(name string) (entry, bool) {
 	return e, ok
 }
 
+// Driver returns the driver of a name, as it was registered: for programs that
+// judge drivers, which apps do not.
+func (r *Registry) Driver(name string) (driver.Driver, bool) {
+	e, ok := r.find(name)
+	return e.Driver, ok
+}
+
 // Names lists the drivers, sorted.
 func (r *Registry) Names() []string {
 	r.mu.RLock()

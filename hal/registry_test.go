@@ -23,6 +23,11 @@ func TestRegister(t *testing.T) {
 	}
 	require.Equal(t, []string{"a", "b", "c-1"}, r.Names(), "what panicked was not added")
 	require.Empty(t, hal.NewRegistry().Names())
+	d, ok := r.Driver("c-1")
+	require.True(t, ok)
+	require.Equal(t, "c-1", d.Info().Name)
+	_, ok = r.Driver("c-2")
+	require.False(t, ok)
 }
 
 func TestDevices(t *testing.T) {
