@@ -45,6 +45,12 @@ func (r *Report) Markdown(w io.Writer) error {
 			p("| `%s` | %s | %s |\n", f.ID, f.Status, cell(f.Reason))
 		}
 	}
+	if len(r.Problems) > 0 {
+		p("\n## Problems\n\n")
+		for _, s := range r.Problems {
+			p("- %s\n", cell(s))
+		}
+	}
 	expected := slices.DeleteFunc(slices.Clone(r.Results), func(f Result) bool { return f.Status != XFail && f.Status != Waived })
 	if len(expected) > 0 {
 		p("\n## Known not to pass\n\n| case | status | reference | reason |\n| --- | --- | --- | --- |\n")
@@ -86,6 +92,8 @@ func (r *Report) verdict() string {
 	}
 	bad := len(r.Failures())
 	switch {
+	case bad == 0 && len(r.Problems) > 0:
+		return r.Problems[0]
 	case bad > 0:
 		return fmt.Sprintf("%d of %d cases failed", bad, len(r.Results))
 	case len(failed) > 0:

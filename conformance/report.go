@@ -135,6 +135,9 @@ type Report struct {
 	Totals   map[Status]int  `json:"totals"`
 	Profiles []ProfileResult `json:"profiles"`
 	Results  []Result        `json:"results"`
+	// Problems are what was found outside of cases, such as a device that does
+	// not close when all is done.
+	Problems []string `json:"problems,omitempty"`
 	// Seal is the SHA-256 of the report with an empty seal: it shows mistakes
 	// of transport and careless edits, not forgery.
 	Seal string `json:"seal"`
@@ -143,6 +146,9 @@ type Report struct {
 // Passed reports whether no case is bad and every profile that the device
 // claims passed, as far as it was part of the run.
 func (r *Report) Passed() bool {
+	if len(r.Problems) > 0 {
+		return false
+	}
 	for _, res := range r.Results {
 		if res.Status.bad() {
 			return false

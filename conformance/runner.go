@@ -35,6 +35,7 @@ type runner struct {
 	mu      sync.Mutex
 	results []Result
 	failed  bool
+	late    []string // problems
 	workers []*worker
 }
 
@@ -195,7 +196,13 @@ func (r *runner) close() {
 // run runs all cases: those that need quiet one by one, the others side by
 // side.
 func (r *runner) run(ctx context.Context) {
-	defer r.close()
+	defer func() {
+		for _, w := range r.workers {
+			if err := w.close(); err != nil {
+				r.late = append(r.late, fmt.Sprintf("closing the device at the end of the run: %v", err))
+			}
+		}
+	}()
 	var alone, rest []*suite.Case
 	for i := range r.cases {
 		if c := &r.cases[i]; c.Alone {
@@ -352,7 +359,7 @@ func (r *runner) report() Report {
 		Options: maps.Clone(r.o.DeviceOptions), ONNX: r.o.ONNXTests != "", Isolated: r.o.Isolate || r.given.Info().Foreign && !r.o.InProcess,
 		Partial: r.o.Match != nil || r.o.Sample > 0 || len(r.results) < len(r.cases),
 		Started: r.started.UTC().Truncate(time.Second), Seconds: time.Since(r.started).Seconds(),
-		Environment: environment(), Results: r.results,
+		Environment: environment(), Results: r.results, Problems: r.late,
 	}
 	order := map[string]int{}
 	for i, c := range r.cases {

@@ -29,6 +29,9 @@ func Verify(r *Report) error {
 	if r.Partial {
 		bad("it is partial: the run was limited, or ended early")
 	}
+	for _, p := range r.Problems {
+		bad("the run had a problem: %s", p)
+	}
 	if r.Seed != 0 {
 		bad("its inputs were drawn with seed %d: reports are made with seed 0", r.Seed)
 	}
