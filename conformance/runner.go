@@ -221,7 +221,7 @@ func (r *runner) run(ctx context.Context) {
 		if stop() {
 			return
 		}
-		r.finish(first.run(ctx, c))
+		r.judge(ctx, first, c)
 	}
 	jobs := r.o.Jobs
 	if jobs <= 0 {
@@ -246,11 +246,19 @@ func (r *runner) run(ctx context.Context) {
 				if stop() {
 					return
 				}
-				r.finish(w.run(ctx, c))
+				r.judge(ctx, w, c)
 			}
 		})
 	}
 	wg.Wait()
+}
+
+// judge runs a case and records its result, unless ctx ended meanwhile: what
+// an interrupt broke off says nothing about the device.
+func (r *runner) judge(ctx context.Context, w *worker, c *suite.Case) {
+	if res := w.run(ctx, c); ctx.Err() == nil || res.Status == Pass {
+		r.finish(res)
+	}
 }
 
 // run runs one case. A case that does not end in time is left behind, with its
