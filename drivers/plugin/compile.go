@@ -1,0 +1,153 @@
+package plugin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"sync/atomic"
+
+	"github.com/heddle-ml/heddle/graph"
+	"github.com/heddle-ml/heddle/graph/dim"
+	"github.com/heddle-ml/heddle/hal/abi"
+	"github.com/heddle-ml/heddle/hal/driver"
+)
+
+// executable is a compiled graph.
+type executable struct {
+	dev      *device
+	handle   uint64
+	bindings []driver.Binding
+	symbols  []dim.Symbol
+	release  func() // of the weights' files
+	closed   atomic.Bool
+}
+
+// input is what compile and load are given of a graph.
+type input struct {
+	graph   []byte
+	weights []abi.Weight
+	pin     runtime.Pinner
+	release func()
+}
+
+// prepare makes the form of g that the library wants.
+func (d *device) prepare(g *graph.Graph, data graph.Data) (in *input, err error) {
+	for i := range g.Values {
+		v := &g.Values[i]
+		if v.Kind == graph.Const && v.Data != nil && !v.Data.HasData() {
+			return nil, fmt.Errorf("weight %q: %w: %w", v.Name, errNoData, driver.ErrUnsupported)
+		}
+		if err := weightErr(v); err != nil && !d.onnx {
+			return nil, fmt.Errorf("%w: %w", err, driver.ErrUnsupported)
+		}
+	}
+	in = new(input)
+	var list []where
+	if d.onnx {
+		in.graph, list, in.release, err = exportONNX(g, data)
+	} else if in.graph, err = d.marshal(g, false); err == nil {
+		list, in.release, err = d.sources.open(g, data)
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, w := range list {
+		in.weights = append(in.weights, abi.Weight{Name: strOf(&in.pin, w.name), Source: uint32(w.index), FD: int32(w.fd), Offset: uint64(w.offset), Size: uint64(w.size)})
+	}
+	return in, nil
+}
+
+// marshal returns the binary form of g at a multiple of 16 bytes. With keep it
+// is remembered for the next call, and forgotten without.
+func (d *device) marshal(g *graph.Graph, keep bool) ([]byte, error) {
+	d.blobMu.Lock()
+	defer d.blobMu.Unlock()
+	blob := d.blob
+	if d.blobOf != g {
+		var err error
+		if blob, err = graph.Marshal(g); err != nil {
+			return nil, err
+		}
+		blob = aligned(blob)
+	}
+	d.blobOf, d.blob = nil, nil
+	if keep {
+		d.blobOf, d.blob = g, blob
+	}
+	return blob, nil
+}
+
+// forget lets go of the graph that Supports was asked about.
+func (d *device) forget() {
+	d.blobMu.Lock()
+	defer d.blobMu.Unlock()
+	d.blobOf, d.blob = nil, nil
+}
+
+func (d *device) Compile(ctx context.Context, g *graph.Graph, o driver.CompileOptions) (driver.Executable, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	in, err := d.prepare(g, o.Data)
+	if err != nil {
+		return nil, err
+	}
+	defer in.pin.Unpin()
+	word, stop := stopWord(ctx, &in.pin)
+	defer stop()
+	args := &abi.CompileArgs{Graph: arrayOf(&in.pin, in.graph), GraphSize: uint64(len(in.graph)), Weights: arrayOf(&in.pin, in.weights), WeightCount: uint32(len(in.weights)),
+		Label: strOf(&in.pin, o.Label), Cancel: address(word)}
+	err = call(d, "compile", d.lib.table.Compile, d.handle, args)
+	return d.newExecutable(ctx, "compile", g, in, args.Executable, args.ArgAlign, err)
+}
+
+// newExecutable checks what the library made, if err does not say that it
+// failed.
+func (d *device) newExecutable(ctx context.Context, name string, g *graph.Graph, in *input, handle uint64, align uint32, err error) (driver.Executable, error) {
+	if err != nil {
+		in.release()
+		if errors.Is(err, context.Canceled) && ctx.Err() != nil {
+			err = fmt.Errorf("%s: %w", name, ctx.Err())
+		}
+		return nil, err
+	}
+	if align == 0 {
+		align = driver.PlaneAlign
+	}
+	x := &executable{dev: d, handle: handle, symbols: g.Symbols, release: in.release}
+	switch {
+	case handle == 0:
+		in.release()
+		return nil, nonsense(name, "no handle")
+	case align > 4096 || align&(align-1) != 0:
+		_ = x.Close() // the reason to report is the other
+		return nil, nonsense(name, "alignment %d of arguments", align)
+	}
+	x.bindings = driver.BindingsOf(g, int64(max(align, driver.PlaneAlign)))
+	d.drainLogs()
+	return x, nil
+}
+
+func (x *executable) Bindings() []driver.Binding { return x.bindings }
+func (x *executable) Symbols() []dim.Symbol      { return x.symbols }
+
+// Footprint is zero where the library does not tell.
+func (x *executable) Footprint() driver.Footprint {
+	args := &abi.FootprintArgs{}
+	if x.dev.lib.table.Footprint == 0 || call(x.dev, "footprint", x.dev.lib.table.Footprint, x.handle, args) != nil {
+		return driver.Footprint{}
+	}
+	clamp := func(n uint64) int64 { return int64(min(n, 1<<62)) }
+	return driver.Footprint{Weights: clamp(args.Weights), Mapped: clamp(args.Mapped), Scratch: clamp(args.Scratch)}
+}
+
+// Close closes the executable. Calling it again does nothing.
+func (x *executable) Close() error {
+	if x.closed.Swap(true) {
+		return nil
+	}
+	err := call(x.dev, "release", x.dev.lib.table.Release, x.handle, &abi.NoneArgs{})
+	x.release()
+	return err
+}
