@@ -37,9 +37,14 @@ type Lab struct {
 	B *graph.Builder
 	// Rand depends on the case's ID alone: the graph is always the same.
 	Rand *rand.Rand
+	// Gain is how large the numbers of the next weights are about; 0 is 1. The
+	// blocks of a model need about sqrt(3/terms) to keep the size of what
+	// passes through them.
+	Gain float64
 
 	fills map[string]Fill
 	steps []dim.Binding
+	feeds []map[string]Fill
 	data  blob
 	class *ops.Class
 	count int
@@ -100,7 +105,7 @@ func (l *Lab) Const(e enc.Elem, f Fill, shape ...int64) graph.ValueID {
 }
 
 // Weight adds a weight of logical type elem, stored under an encoding in a
-// source as a file would hold it; its numbers are about as large as 1.
+// source as a file would hold it; its numbers are about as large as Gain.
 func (l *Lab) Weight(elem enc.Elem, e enc.Encoding, shape ...int64) graph.ValueID {
 	stored := elem
 	part := e
@@ -138,6 +143,13 @@ func (l *Lab) Turned(elem enc.Elem, e enc.Encoding, k, n int64) graph.ValueID {
 	return l.B.Weight("", t, &graph.Weight{Parts: []graph.Part{p}, Perm: []int{1, 0}})
 }
 
+func (l *Lab) gain() float64 {
+	if l.Gain == 0 {
+		return 1
+	}
+	return l.Gain
+}
+
 // store appends a random tensor to the source.
 func (l *Lab) store(elem enc.Elem, e enc.Encoding, shape []int64) (graph.Part, error) {
 	lay, err := e.Layout(elem, shape)
@@ -153,7 +165,7 @@ func (l *Lab) store(elem enc.Elem, e enc.Encoding, shape []int64) (graph.Part, e
 	}
 	switch e.Kind {
 	case enc.Plain:
-		t, err := Between(-1, 1).Tensor(l.Rand, elem, shape)
+		t, err := Between(-l.gain(), l.gain()).Tensor(l.Rand, elem, shape)
 		if err != nil {
 			return graph.Part{}, err
 		}
@@ -164,7 +176,7 @@ func (l *Lab) store(elem enc.Elem, e enc.Encoding, shape []int64) (graph.Part, e
 		copy(data, b)
 	case enc.Affine:
 		_, hi := e.Store.IntRange()
-		put(l.Rand, scales, e.Scale, 1/float64(hi))
+		put(l.Rand, scales, e.Scale, l.gain()/float64(hi))
 		switch e.Store {
 		case enc.U4:
 			for i := range zeros {
@@ -184,7 +196,7 @@ func (l *Lab) store(elem enc.Elem, e enc.Encoding, shape []int64) (graph.Part, e
 			}
 		}
 	case enc.Block:
-		if err := scaleBlocks(l.Rand, e.Format, data); err != nil {
+		if err := scaleBlocks(l.Rand, e.Format, data, l.gain()); err != nil {
 			return graph.Part{}, err
 		}
 	}
@@ -221,7 +233,7 @@ var halves = map[enc.Format]struct {
 	enc.Q8_0: {[]int64{0}, 128}, enc.Q6_K: {[]int64{208}, 32 * 128}, enc.Q4_K: {[]int64{0, 2}, 64 * 16}, enc.Q5_K: {[]int64{0, 2}, 64 * 32},
 }
 
-func scaleBlocks(r *rand.Rand, f enc.Format, data []byte) error {
+func scaleBlocks(r *rand.Rand, f enc.Format, data []byte, gain float64) error {
 	h, ok := halves[f]
 	if !ok {
 		return fmt.Errorf("the suite makes no weights in %s", f)
@@ -229,7 +241,7 @@ func scaleBlocks(r *rand.Rand, f enc.Format, data []byte) error {
 	_, size := f.BlockSize()
 	for i := int64(0); i+size <= int64(len(data)); i += size {
 		for _, at := range h.at {
-			put(r, data[i+at:i+at+2], enc.F16, 1/h.codes)
+			put(r, data[i+at:i+at+2], enc.F16, gain/h.codes)
 		}
 	}
 	return nil
@@ -246,7 +258,18 @@ func (l *Lab) Out(vs ...graph.ValueID) {
 
 // Step adds a run with values for the symbols. Without steps a program runs
 // once, with every symbol at its upper bound.
-func (l *Lab) Step(at dim.Binding) { l.steps = append(l.steps, at) }
+func (l *Lab) Step(at dim.Binding) {
+	l.steps = append(l.steps, at)
+	l.feeds = append(l.feeds, map[string]Fill{})
+}
+
+// Feed replaces what an input is filled with in the last step added: positions
+// in a cache, for instance.
+func (l *Lab) Feed(v graph.ValueID, f Fill) {
+	if val := l.B.Value(v); val != nil && len(l.feeds) > 0 {
+		l.feeds[len(l.feeds)-1][val.Name] = f
+	}
+}
 
 // Judge replaces the tolerance class that the graph's operators have.
 func (l *Lab) Judge(c ops.Class) { l.class = &c }
@@ -270,7 +293,7 @@ func (f Fill) Tensor(r *rand.Rand, e enc.Elem, shape []int64) (*oracle.Tensor, e
 		t.U = make([]uint64, n)
 	}
 	for i := range n {
-		v := f.Lo + (f.Hi-f.Lo)*r.Float64()
+		v := f.Lo + float64((f.Hi-f.Lo)*r.Float64()) // never fused: cases are the same on every processor
 		if f.Values != nil {
 			v = f.Values[i%int64(len(f.Values))]
 		}

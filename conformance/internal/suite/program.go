@@ -21,6 +21,8 @@ type Program struct {
 	Data  graph.Data
 	Fills map[string]Fill
 	Steps []dim.Binding
+	// Feeds replaces Fills step by step; nil if it does so nowhere.
+	Feeds []map[string]Fill
 	// Class replaces the class that the operators have.
 	Class *ops.Class
 }
@@ -31,7 +33,7 @@ func (l *Lab) Program() (*Program, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Program{Graph: g, Data: &l.data, Fills: l.fills, Steps: l.steps, Class: l.class}
+	p := &Program{Graph: g, Data: &l.data, Fills: l.fills, Steps: l.steps, Feeds: l.feeds, Class: l.class}
 	if len(p.Steps) == 0 {
 		at := dim.Binding{}
 		for _, s := range g.Symbols {
@@ -56,6 +58,25 @@ func Decomposed(id string, profiles Profile, build func(l *Lab)) Case {
 }
 
 func numeric(id string, profiles Profile, apart bool, build func(l *Lab)) Case {
+	return ofGraph(id, profiles, apart, build, func(ctx context.Context, e *Env, p *Program) error {
+		if apart {
+			whole := p.Graph
+			var err error
+			if p.Graph, err = passes.Decompose(whole, nil); err != nil {
+				return fmt.Errorf("the suite's own graph: %w", err)
+			}
+			e.form = "decomposed"
+		}
+		return p.Run(ctx, e)
+	})
+}
+
+// Graph is the case of a graph that run runs in its own way.
+func Graph(id string, profiles Profile, build func(l *Lab), run func(ctx context.Context, e *Env, p *Program) error) Case {
+	return ofGraph(id, profiles, false, build, run)
+}
+
+func ofGraph(id string, profiles Profile, apart bool, build func(l *Lab), run func(context.Context, *Env, *Program) error) Case {
 	program := func() (*Program, error) {
 		l := NewLab(id)
 		build(l)
@@ -74,21 +95,20 @@ func numeric(id string, profiles Profile, apart bool, build func(l *Lab)) Case {
 			}
 			h := p.Graph.Hash()
 			data, _ := p.Data.Source(weights)
-			return fmt.Appendf(h[:], "%d %v %v %v %x", len(data), p.Fills, p.Steps, apart, sum(data)), nil
+			def := fmt.Appendf(h[:], "%d %v %v %v %x", len(data), p.Fills, p.Steps, apart, sum(data))
+			for i, f := range p.Feeds {
+				if len(f) > 0 {
+					def = fmt.Appendf(def, " %d %v", i, f)
+				}
+			}
+			return def, nil
 		},
 		Run: func(ctx context.Context, e *Env) error {
 			p, err := program()
 			if err != nil {
 				return err
 			}
-			if apart {
-				whole := p.Graph
-				if p.Graph, err = passes.Decompose(whole, nil); err != nil {
-					return fmt.Errorf("the suite's own graph: %w", err)
-				}
-				e.form = "decomposed"
-			}
-			return p.Run(ctx, e)
+			return run(ctx, e, p)
 		},
 	}
 }
@@ -105,6 +125,11 @@ func (p *Program) Run(ctx context.Context, e *Env) error {
 		for _, v := range p.Graph.Inputs {
 			name := p.Graph.Values[v].Name
 			t, err := p.fill(name, p.Graph.Values[v].Type, at, func(f Fill, shape []int64) (*oracle.Tensor, error) {
+				if step < len(p.Feeds) {
+					if own, ok := p.Feeds[step][name]; ok {
+						f = own
+					}
+				}
 				return f.Tensor(rnd, p.Graph.Values[v].Type.Elem, shape)
 			})
 			if err != nil {
@@ -137,14 +162,14 @@ func (p *Program) Run(ctx context.Context, e *Env) error {
 			return fmt.Errorf("the oracle: %w", err)
 		}
 		for _, o := range p.Graph.Outputs {
-			if err := p.compare(e, r, o.Value, at, want.Outputs[o.Name], got.Outputs[o.Name]); err != nil {
+			if err := p.Compare(e, r, o.Value, at, want.Outputs[o.Name], got.Outputs[o.Name]); err != nil {
 				return fmt.Errorf("%soutput %s: %w", p.where(step, at), o.Name, err)
 			}
 		}
 		for _, s := range p.Graph.States {
 			states[s.Name] = want.States[s.Name]
 			if t, ok := got.States[s.Name]; ok {
-				if err := p.compare(e, r, s.Out, at, want.States[s.Name], t); err != nil {
+				if err := p.Compare(e, r, s.Out, at, want.States[s.Name], t); err != nil {
 					return fmt.Errorf("%sstate %s: %w", p.where(step, at), s.Name, err)
 				}
 			}
@@ -168,7 +193,9 @@ func (p *Program) fill(name string, t graph.Type, at dim.Binding, make func(Fill
 	return make(p.Fills[name], shape)
 }
 
-func (p *Program) compare(e *Env, r *Run, v graph.ValueID, at dim.Binding, want, got *oracle.Tensor) error {
+// Compare compares what a run gave for a value of the graph with what is
+// right, and records how far it is off.
+func (p *Program) Compare(e *Env, r *Run, v graph.ValueID, at dim.Binding, want, got *oracle.Tensor) error {
 	j := JudgeOf(p.Graph, v, at)
 	if p.Class != nil {
 		j.Class = *p.Class
@@ -211,6 +238,14 @@ func JudgeOf(g *graph.Graph, v graph.ValueID, at dim.Binding) tol.Judge {
 		d := 0
 		for _, in := range n.In {
 			d = max(d, walk(in))
+		}
+		if e := g.Values[v].Type.Enc; e != (enc.Encoding{}) && d > 0 {
+			// A state that is stored narrower than what is written to it was
+			// computed in: a number near the middle between two codes falls to
+			// either side.
+			if j.Narrowest = enc.F16; e.Kind != enc.Plain || e.Store == enc.BF16 {
+				j.Narrowest = enc.BF16
+			}
 		}
 		if op := ops.Get(n.Op.Domain, n.Op.Name); op != nil && op.Class != ops.Exact {
 			d++
