@@ -39,7 +39,7 @@ const (
 // Main runs the command and returns its exit status.
 func Main(args []string, env Env) int {
 	out := &stickyWriter{w: env.Stdout}
-	a := &app{env: env, in: env.Stdin, out: tty.New(env.Stdout), err: tty.New(env.Stderr)}
+	a := &app{env: env, args: args, in: env.Stdin, out: tty.New(env.Stdout), err: tty.New(env.Stderr)}
 	a.out.Writer = out
 	root := a.root()
 	root.SetArgs(args)
@@ -70,6 +70,7 @@ func Main(args []string, env Env) int {
 // app is one run of the command.
 type app struct {
 	env         Env
+	args        []string
 	in          io.Reader
 	out, err    *tty.Writer
 	started     bool // arguments were right, and the work began
@@ -104,7 +105,7 @@ var errSilent = errors.New("failed")
 
 // layers are the packages that errors start with: of use to programmers, not
 // to who runs a command.
-var layers = []string{"models", "ckpt", "safetensors", "gguf", "arch", "token", "img", "tiling", "check", "scheduler", "graph", "passes", "onnx", "chat", "jinja", "sample", "hal"}
+var layers = []string{"models", "ckpt", "safetensors", "gguf", "arch", "token", "img", "tiling", "check", "scheduler", "graph", "passes", "onnx", "chat", "jinja", "sample", "hal", "conformance"}
 
 // message returns an error's text without the layers that it came through.
 func message(err error) string {

@@ -1,5 +1,6 @@
 // Package cli is the heddle command: its arguments, its output and its exit
-// statuses. What the commands do is done by models and its sub-packages.
+// statuses. What the commands do is done by models, its sub-packages and
+// conformance.
 //
 // Every command follows the same rules. Answers and data go to standard
 // output, everything else to standard error. With --json the output is one
@@ -11,6 +12,7 @@
 // One file holds one command; [Main] runs them, also in tests: it owns no state
 // of the process but what [Env] gives it.
 //
-// Package cli imports models (with its sub-packages), scheduler, hal, graph
-// (with its sub-packages), ops and the packages beside it, but no driver.
+// Package cli imports models (with its sub-packages), conformance, scheduler,
+// hal, graph (with its sub-packages), ops and the packages beside it, but no
+// driver.
 package cli

@@ -58,7 +58,7 @@ this program: it knows coloured shapes, short texts and bar charts.`,
 		}
 	}
 	add(groupAsk, a.runCommand(), a.chatCommand())
-	add(groupJudge, a.evalCommand(), a.checkCommand())
+	add(groupJudge, a.evalCommand(), a.checkCommand(), a.conformCommand())
 	add(groupLook, a.inspectCommand(), a.devicesCommand(), a.tilesCommand(), a.tokenizeCommand(), a.exportCommand())
 	return root
 }
