@@ -216,7 +216,6 @@ func TestConformVerify(t *testing.T) {
 	require.Contains(t, succeed(t, "", "conform", "verify", good, "--rerun", "3"), "confirmed  1 case run again\n")
 	require.Contains(t, succeed(t, "", "conform", "verify", good, "--rerun", "3", "--driver", "cpu:0", "--seed", "5"), "confirmed")
 	execute(t, "", "conform", "verify", good, "--rerun", "3", "--driver", "cpu?tier=generic").oneLine(t, 1, "the device is not the report's")
-	execute(t, "", "conform", "verify", good, "--rerun", "3", "--driver", "null").oneLine(t, 1, "the device is not the report's")
 
 	bad := wholeReport(t, func(r *conformance.Report) { r.Partial, r.Totals[conformance.Fail] = true, 3 })
 	text, err := os.ReadFile(bad)
