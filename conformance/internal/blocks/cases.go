@@ -1,6 +1,10 @@
 package blocks
 
-import "github.com/heddle-ml/heddle/conformance/internal/suite"
+import (
+	"slices"
+
+	"github.com/heddle-ml/heddle/conformance/internal/suite"
+)
 
 // Cases returns the cases of the group.
-func Cases() []suite.Case { return nil }
+func Cases() []suite.Case { return slices.Concat(visionCases(), languageCases()) }

@@ -1,0 +1,26 @@
+package blocks_test
+
+import (
+	"testing"
+
+	"github.com/heddle-ml/heddle/conformance/internal/blocks"
+	"github.com/heddle-ml/heddle/conformance/internal/try"
+	"github.com/heddle-ml/heddle/drivers/cpu"
+	"github.com/stretchr/testify/require"
+)
+
+// Every case passes on the CPU.
+func TestCPU(t *testing.T) {
+	b, err := try.Open(t.Context(), cpu.Driver{}, "")
+	require.NoError(t, err)
+	defer b.Close()
+	for _, c := range blocks.Cases() {
+		t.Run(c.ID, func(t *testing.T) {
+			e, err := b.Run(t.Context(), c)
+			require.NoError(t, err)
+			if s := e.Stats(); s != nil {
+				t.Logf("worst %.3g nmse %.3g bias %.3g", s.Worst, s.NMSE/s.NMSELimit, s.Bias/s.BiasLimit)
+			}
+		})
+	}
+}
