@@ -10,7 +10,7 @@ import (
 )
 
 func TestDrivers(t *testing.T) {
-	require.Equal(t, []string{"cpu", "null"}, hal.Default.Names())
+	require.Equal(t, []string{"cpu", "null", "plugin"}, hal.Default.Names())
 	for _, rep := range hal.Devices(t.Context()) {
 		require.NotEmpty(t, rep.Summary, rep.Name)
 		if rep.Err != nil {

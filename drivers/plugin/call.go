@@ -119,7 +119,7 @@ func printable(b []byte) string {
 
 // fill calls a function that fills room of the host's, which grows when the
 // library asks for more, up to limit: call makes the call with room in b.
-func fill(name string, first, limit int, b *abi.Buf, call func() (abi.Status, error)) ([]byte, error) {
+func fill(name string, first int, limit int64, b *abi.Buf, call func() (abi.Status, error)) ([]byte, error) {
 	for size, tries := first, 0; ; tries++ {
 		var pin runtime.Pinner
 		data := make([]byte, size)

@@ -17,7 +17,7 @@ import (
 )
 
 // Checkpoint is an open checkpoint. Its methods are safe for concurrent use
-// until Close. It is a graph.Data: its sources are its weight files.
+// until Close. It is a graph.FileData: its sources are its weight files.
 type Checkpoint struct {
 	name    string
 	files   fs.FS
@@ -177,6 +177,17 @@ func (c *Checkpoint) Source(name string) ([]byte, error) {
 	}
 	return f.Data(), nil
 }
+
+// File returns the descriptor of a weight file, for graph.FileData; false if
+// it is in memory only.
+func (c *Checkpoint) File(name string) (fd uintptr, offset int64, ok bool) {
+	if f := c.data[name]; f != nil {
+		fd, ok = f.FD()
+	}
+	return fd, 0, ok
+}
+
+var _ graph.FileData = (*Checkpoint)(nil)
 
 // Has reports whether there is a tensor of that name.
 func (c *Checkpoint) Has(name string) bool {

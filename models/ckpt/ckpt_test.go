@@ -97,6 +97,39 @@ func TestFromFS(t *testing.T) {
 	require.ErrorContains(t, err, filepath.Join("embedded", "model.safetensors"))
 }
 
+// A weight file's descriptor reaches the bytes that Source gives, for those
+// who map it themselves.
+func TestFile(t *testing.T) {
+	c := open(t, shared.Golden(t, "llama_tiny_bf16_sharded"))
+	for _, s := range c.Sources() {
+		want, err := c.Source(s.Name)
+		require.NoError(t, err)
+		fd, off, ok := c.File(s.Name)
+		require.True(t, ok)
+		require.Zero(t, off)
+		link, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", fd))
+		if err != nil {
+			t.Skip("there is no /proc")
+		}
+		got, err := os.ReadFile(link)
+		require.NoError(t, err)
+		require.Equal(t, want, got)
+	}
+	_, _, ok := c.File("no such file")
+	require.False(t, ok)
+
+	m, err := ckpt.FromFS("demo", os.DirFS(shared.Golden(t, "llama_tiny")))
+	require.NoError(t, err)
+	_, _, ok = m.File(m.Sources()[0].Name)
+	require.False(t, ok, "it is in memory")
+	require.NoError(t, m.Close())
+
+	c = open(t, shared.Golden(t, "llama_tiny"))
+	require.NoError(t, c.Close())
+	_, _, ok = c.File(c.Sources()[0].Name)
+	require.False(t, ok, "it is closed")
+}
+
 func TestMissing(t *testing.T) {
 	c := open(t, shared.Golden(t, "llama_tiny"))
 	_, err := c.Tensor("model.layers.99.mlp.up_proj.weight")

@@ -1,4 +1,4 @@
-// Command abigen writes the C driver ABI from its one description, package
+// Abigen writes the C driver ABI from its one description, package
 // hal/abi:
 //
 //	drivers/plugin/include/heddle_driver.h   the header for vendors
@@ -13,5 +13,5 @@
 // A change of the header's hand-written part, hal/abi/graph.h.inc, takes it
 // too. With -check it writes nothing and fails if a file is not up to date.
 //
-// Command abigen imports hal/abi, nothing else of ours.
+// Abigen imports hal/abi, nothing else of ours.
 package main

@@ -28,7 +28,7 @@ type File struct {
 	closed    atomic.Bool
 	closeOnce sync.Once
 	closeErr  error
-	unmap     func() error
+	mapped    *mapped.File // nil when parsed from memory
 }
 
 // Tensor describes one tensor of a file.
@@ -56,15 +56,15 @@ func (t Tensor) Elements() int64 {
 // releases the mapping. Where the system has no memory mapping the file is
 // read as a whole. The file must not be shortened while it is open.
 func Open(path string) (*File, error) {
-	data, unmap, err := mapped.Open(path)
+	m, err := mapped.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	f, err := Parse(data)
+	f, err := Parse(m.Data())
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("%s: %w", path, err), unmap())
+		return nil, errors.Join(fmt.Errorf("%s: %w", path, err), m.Close())
 	}
-	f.path, f.unmap = path, unmap
+	f.path, f.mapped = path, m
 	return f, nil
 }
 
@@ -72,8 +72,8 @@ func Open(path string) (*File, error) {
 func (f *File) Close() error {
 	f.closeOnce.Do(func() {
 		f.closed.Store(true)
-		if f.unmap != nil {
-			f.closeErr = f.unmap()
+		if f.mapped != nil {
+			f.closeErr = f.mapped.Close()
 		}
 	})
 	return f.closeErr

@@ -8,7 +8,7 @@ import (
 	"os"
 )
 
-func load(f *os.File, size int) ([]byte, func() error, error) {
+func view(f *os.File, size int) ([]byte, func() error, error) {
 	data := make([]byte, size)
 	if _, err := io.ReadFull(f, data); err != nil {
 		return nil, nil, fmt.Errorf("reading %d bytes: %w", size, err)

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func load(f *os.File, size int) ([]byte, func() error, error) {
+func view(f *os.File, size int) ([]byte, func() error, error) {
 	data, err := unix.Mmap(int(f.Fd()), 0, size, unix.PROT_READ, unix.MAP_SHARED)
 	if err != nil {
 		return nil, nil, fmt.Errorf("mapping %d bytes: %w", size, err)

@@ -15,15 +15,15 @@ func TestOpen(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "f")
 	for _, want := range []string{"", "x", "hello, world"} {
 		require.NoError(t, os.WriteFile(path, []byte(want), 0o600))
-		got, release, err := mapped.Open(path)
+		f, err := mapped.Open(path)
 		require.NoError(t, err)
-		require.Equal(t, want, string(got))
-		require.NoError(t, release())
+		require.Equal(t, want, string(f.Data()))
+		require.NoError(t, f.Close())
 	}
-	_, _, err := mapped.Open(filepath.Join(t.TempDir(), "absent"))
+	_, err := mapped.Open(filepath.Join(t.TempDir(), "absent"))
 	require.ErrorIs(t, err, fs.ErrNotExist)
 	require.NotContains(t, err.Error(), "absent", "callers name the file")
-	_, _, err = mapped.Open(t.TempDir())
+	_, err = mapped.Open(t.TempDir())
 	require.ErrorContains(t, err, "not a regular file")
 }
 
@@ -31,12 +31,12 @@ func ExampleOpen() {
 	path := filepath.Join(os.TempDir(), "heddle-mapped-example")
 	_ = os.WriteFile(path, []byte("weights"), 0o600)
 	defer os.Remove(path)
-	data, release, err := mapped.Open(path)
+	f, err := mapped.Open(path)
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	fmt.Println(len(data))
-	_ = release()
+	defer f.Close()
+	fmt.Println(len(f.Data()))
 	// Output: 7
 }

@@ -30,24 +30,24 @@ type File struct {
 	byName  map[string]int
 	data    []byte
 	closing sync.Once
-	unmap   func() error
+	mapped  *mapped.File // nil for a file that was in memory
 }
 
 // Open maps the file at path read-only and checks its header. Changing or
 // truncating the file while it is open is undefined, as with any mapped file.
 // Errors name the file and, where it applies, the tensor.
 func Open(path string) (*File, error) {
-	data, unmap, err := mapped.Open(path)
+	m, err := mapped.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("safetensors: %s: %w", path, err)
 	}
-	f, err := New(path, data)
+	f, err := New(path, m.Data())
 	if err != nil {
 		// The reason to report is the header's; a failed unmap adds nothing.
-		_ = unmap()
+		_ = m.Close()
 		return nil, err
 	}
-	f.unmap = unmap
+	f.mapped = m
 	return f, nil
 }
 
@@ -74,6 +74,15 @@ func (f *File) Size() int64 { return int64(len(f.data)) }
 // Data returns the whole file as a view of the map, nil after Close. It must
 // not be written and not be used after Close.
 func (f *File) Data() []byte { return f.data }
+
+// FD returns the descriptor of the file, whose bytes are those of Data; false
+// if it was in memory, and after Close. It is f's: duplicate it to keep it.
+func (f *File) FD() (fd uintptr, ok bool) {
+	if f.mapped == nil || f.data == nil {
+		return 0, false
+	}
+	return f.mapped.FD(), true
+}
 
 // Tensors returns all tensors sorted by offset. The caller must not change the
 // slice or the shapes in it.
@@ -114,9 +123,9 @@ func (f *File) Close() error {
 	var err error
 	f.closing.Do(func() {
 		f.data = nil
-		if f.unmap != nil {
-			if err = f.unmap(); err != nil {
-				err = fmt.Errorf("safetensors: %s: unmap: %w", f.name, err)
+		if f.mapped != nil {
+			if err = f.mapped.Close(); err != nil {
+				err = fmt.Errorf("safetensors: %s: close: %w", f.name, err)
 			}
 		}
 	})
