@@ -31,6 +31,7 @@ type (
 // Device is an open device. Safe for concurrent use.
 type Device struct {
 	name, drv string
+	registry  *Registry // that opened it; nil for Wrap
 	d         driver.Device
 	caps      *Caps
 	closed    atomic.Bool

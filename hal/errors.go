@@ -22,6 +22,8 @@ var (
 	// ErrInvalidArgument: the caller's mistake, found before the driver was
 	// asked.
 	ErrInvalidArgument = errors.New("invalid argument")
+	// ErrQuarantined: the device failed its self-check; see SelfCheck.
+	ErrQuarantined = errors.New("quarantined")
 )
 
 // Error is the form of every error of this package, except the context's own

@@ -20,6 +20,8 @@ import (
 type Registry struct {
 	mu      sync.RWMutex
 	drivers map[string]entry
+
+	quarantine quarantine
 }
 
 type entry struct {
@@ -147,6 +149,10 @@ func (r *Registry) probe(ctx context.Context, name string) DriverReport {
 // With the option validate=1, for any driver, package hal/validate stands
 // between: the driver and its callers are checked against the contract, and
 // Close returns what was found.
+//
+// A device that failed its SelfCheck, in this process or an earlier one, is
+// not opened: the error wraps ErrQuarantined, with the reason. With
+// quarantine=0 it is.
 func (r *Registry) Open(ctx context.Context, name string) (*Device, error) {
 	base, query, _ := strings.Cut(name, "?")
 	drv, id, hasID := strings.Cut(base, ":")
@@ -158,7 +164,7 @@ func (r *Registry) Open(ctx context.Context, name string) (*Device, error) {
 		}
 		return nil, &Error{Op: "open", Driver: drv, Err: fmt.Errorf("there is no such driver in this program; it has %s: %w", has, ErrUnavailable)}
 	}
-	o, checked, err := parseOptions(query)
+	o, err := parseOptions(query)
 	if err != nil {
 		return nil, &Error{Op: "open", Driver: drv, Err: err}
 	}
@@ -175,10 +181,10 @@ func (r *Registry) Open(ctx context.Context, name string) (*Device, error) {
 	}
 	dev, err := guard(func() (*Device, error) {
 		var opener driver.Driver = d
-		if checked {
+		if o.validate {
 			opener = validate.Driver(opener, validate.Options{})
 		}
-		dev, err := opener.Open(ctx, id, o)
+		dev, err := opener.Open(ctx, id, o.OpenOptions)
 		if err == nil && dev == nil {
 			err = errNothing
 		}
@@ -190,29 +196,45 @@ func (r *Registry) Open(ctx context.Context, name string) (*Device, error) {
 	if err != nil {
 		return nil, &Error{Op: "open", Driver: drv, Device: drv + ":" + id, Err: err}
 	}
+	dev.registry = r
+	if o.quarantine {
+		if err := r.quarantined(dev); err != nil {
+			return nil, errors.Join(&Error{Op: "open", Driver: drv, Device: drv + ":" + id, Err: err}, dev.Close())
+		}
+	}
 	return dev, nil
 }
 
-// parseOptions reads the options of a device's name; checked is that of
-// validate, which no driver sees.
-func parseOptions(query string) (o driver.OpenOptions, checked bool, err error) {
+// openOptions are the options of a device's name: the driver's, and those of
+// this package, which no driver sees.
+type openOptions struct {
+	driver.OpenOptions
+	validate, quarantine bool
+}
+
+func parseOptions(query string) (openOptions, error) {
+	o := openOptions{quarantine: true}
 	vals, err := url.ParseQuery(query)
 	if err != nil {
-		return o, false, invalid("options %q: %v", query, err)
+		return o, invalid("options %q: %v", query, err)
 	}
 	for _, k := range slices.Sorted(maps.Keys(vals)) {
 		v := vals.Get(k)
 		if len(vals[k]) > 1 {
-			return o, false, invalid("option %s is given %d times", k, len(vals[k]))
+			return o, invalid("option %s is given %d times", k, len(vals[k]))
 		}
 		switch k {
 		case "threads":
 			if o.Threads, err = strconv.Atoi(v); err != nil || o.Threads < 1 || o.Threads > 1024 {
-				return o, false, invalid("option threads=%q: want a number from 1 to 1024", v)
+				return o, invalid("option threads=%q: want a number from 1 to 1024", v)
 			}
 		case "validate":
-			if checked, err = strconv.ParseBool(v); err != nil {
-				return o, false, invalid("option validate=%q: want 1 or 0", v)
+			if o.validate, err = strconv.ParseBool(v); err != nil {
+				return o, invalid("option validate=%q: want 1 or 0", v)
+			}
+		case "quarantine":
+			if o.quarantine, err = strconv.ParseBool(v); err != nil {
+				return o, invalid("option quarantine=%q: want 1 or 0", v)
 			}
 		default:
 			if o.Options == nil {
@@ -221,7 +243,7 @@ func parseOptions(query string) (o driver.OpenOptions, checked bool, err error) 
 			o.Options[k] = v
 		}
 	}
-	return o, checked, nil
+	return o, nil
 }
 
 // IsUnavailable reports whether err says that a driver or device is not here.
