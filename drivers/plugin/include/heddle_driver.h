@@ -1194,7 +1194,7 @@ static inline int heddle_count(const int64_t *dims, uint32_t rank, int64_t *coun
 
 /* Stores the bytes of plain elements. Returns 0 when there is no such number. */
 static inline int heddle_size(uint8_t elem, const int64_t *dims, uint32_t rank, int64_t *size) {
-    int64_t n, bits = (int64_t)heddle_elem_bits(elem);
+    int64_t n = 0, bits = (int64_t)heddle_elem_bits(elem);
     if (bits == 0 || !heddle_count(dims, rank, &n) || n > (INT64_MAX - 7) / bits) return 0;
     *size = (n * bits + 7) / 8;
     return 1;
@@ -1532,7 +1532,7 @@ static inline void heddle_check_type(heddle_checker *c, const unsigned char *p, 
  * first part, else its length along axis. */
 static inline void heddle_check_part(heddle_checker *c, const heddle_value *v, uint32_t i, int64_t box[HEDDLE_MAX_RANK], uint32_t *rank) {
     heddle_part p = heddle_graph_part(c->g, v->parts, i);
-    int64_t dims[HEDDLE_MAX_RANK], n;
+    int64_t dims[HEDDLE_MAX_RANK], n = 0;
     uint32_t d, r = p.type.shape.count;
     heddle_require(c, p.source >= -1 && (p.source < 0 || (uint64_t)p.source < c->g->sec[HEDDLE_SEC_SOURCES].count), "graph: a source does not exist");
     heddle_require(c, p.source < 0 || !p.is_inline, "graph: a part has a source and bytes of its own");
@@ -1585,7 +1585,7 @@ static inline void heddle_check_value(heddle_checker *c, const unsigned char *p,
     heddle_require(c, heddle_graph_shape(c->g, &v.type, dims) >= 0, "graph: a constant has a symbolic shape");
     if (c->why) return;
     if (v.is_dims) {
-        int64_t n;
+        int64_t n = 0;
         heddle_require(c, !v.has_perm && v.type.elem == HEDDLE_I64 && v.type.kind == HEDDLE_PLAIN && v.type.shape.count <= 1 &&
                        heddle_count(dims, v.type.shape.count, &n) && n == (int64_t)v.dims.count, "graph: integers do not have the shape of their value");
         return;
@@ -1605,7 +1605,7 @@ static inline void heddle_check_value(heddle_checker *c, const unsigned char *p,
 static inline void heddle_check_attr(heddle_checker *c, const unsigned char *p, uint32_t i) {
     heddle_attr a;
     heddle_tensor t;
-    int64_t dims[HEDDLE_MAX_RANK], n;
+    int64_t dims[HEDDLE_MAX_RANK], n = 0;
     static const uint8_t section[] = {0, 0, 0, 0, HEDDLE_SEC_INTS, HEDDLE_SEC_FLOATS, HEDDLE_SEC_STRS, 0, HEDDLE_SEC_TENSORS};
     heddle_list one = {i, 1};
     heddle_check_str(c, p);
