@@ -14,5 +14,9 @@
 // With the option validate=1 ("cpu?validate=1") package hal/validate checks
 // the driver, and what is asked of it, against the contract.
 //
-// Package hal imports graph (with dim and enc), hal/driver and hal/validate.
+// [SelfCheck] tells a device that works from one that does not. One that fails
+// is in quarantine: it is not opened any more.
+//
+// Package hal imports graph (with dim and enc), hal/driver, hal/validate and
+// hal/internal/selfcheck, which knows operators.
 package hal

@@ -18,7 +18,7 @@ import (
 // is ready. Safe for concurrent use.
 type quarantine struct {
 	mu   sync.Mutex
-	held map[culprit]*SelfCheckReport
+	held map[culprit]*SelfCheckReport // failures only
 }
 
 // culprit identifies devices that are alike.
@@ -44,13 +44,22 @@ func (r *Registry) sentence(rep *SelfCheckReport) {
 	q.held[key] = rep
 }
 
+// held returns the failure of a device in this process, nil when there is
+// none.
+func (r *Registry) held(key culprit) *SelfCheckReport {
+	if r == nil {
+		return nil
+	}
+	r.quarantine.mu.Lock()
+	defer r.quarantine.mu.Unlock()
+	return r.quarantine.held[key]
+}
+
 // quarantined returns the error of a device that failed, in this process or
 // an earlier one.
 func (r *Registry) quarantined(dev *Device) error {
 	key := culprit{dev.drv, dev.caps.Fingerprint}
-	r.quarantine.mu.Lock()
-	rep := r.quarantine.held[key]
-	r.quarantine.mu.Unlock()
+	rep := r.held(key)
 	if rep == nil {
 		rep = openStore("").read(key.driver, key.fingerprint)
 	}

@@ -76,8 +76,8 @@ func (r *SelfCheckReport) Checked() int {
 // for a device that computes in f16: it is a test of whether the device
 // works. Blocks that it does not take as a whole are left out and reported.
 //
-// A device that computes something wrong, is lost, or does not answer in time
-// fails: the error wraps ErrQuarantined, with the reason, and the report comes
+// A device that computes something wrong, panics, is lost, or does not answer
+// in time fails: the error wraps ErrQuarantined, with the reason, and the report comes
 // with it. The registry does not open devices of this driver and fingerprint
 // any more, in later processes neither, until the fingerprint changes (another
 // firmware, another version of the driver) or the device passes a Fresh check.
@@ -100,7 +100,11 @@ func SelfCheck(ctx context.Context, dev *Device, o SelfCheckOptions) (*SelfCheck
 	}
 	store := openStore(o.Dir)
 	if !o.Fresh {
-		if old := store.read(rep.Driver, rep.Fingerprint); old != nil {
+		old := dev.registry.held(culprit{rep.Driver, rep.Fingerprint})
+		if old == nil {
+			old = store.read(rep.Driver, rep.Fingerprint)
+		}
+		if old != nil {
 			dev.registry.sentence(old)
 			return old, dev.quarantine(old)
 		}
@@ -124,13 +128,11 @@ func SelfCheck(ctx context.Context, dev *Device, o SelfCheckOptions) (*SelfCheck
 			_ = dev.err(op, fmt.Errorf("%s: %s: %w", r.Block, r.Detail, ErrDeviceLost)) // note it
 		}
 	}
-	if late {
-		dev.registry.sentence(rep)
-		return rep, dev.quarantine(rep)
-	}
 	if rep.Checked() > 0 || rep.Reason != "" {
 		dev.registry.sentence(rep)
-		store.write(rep)
+		if !late {
+			store.write(rep)
+		}
 	}
 	return rep, dev.quarantine(rep)
 }
