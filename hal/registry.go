@@ -13,11 +13,18 @@ import (
 	"time"
 
 	"github.com/heddle-ml/heddle/hal/driver"
+	"github.com/heddle-ml/heddle/hal/isolate"
 	"github.com/heddle-ml/heddle/hal/validate"
 )
 
 // Registry is a set of drivers. Safe for concurrent use.
 type Registry struct {
+	*registry
+	isolated bool // where neither a device's name nor its driver says otherwise
+}
+
+// registry is what a Registry shares with its Isolated one.
+type registry struct {
 	mu      sync.RWMutex
 	drivers map[string]entry
 
@@ -32,7 +39,7 @@ type entry struct {
 // NewRegistry returns a registry with the given drivers, for tests and for
 // apps that keep several sets apart.
 func NewRegistry(ds ...driver.Driver) *Registry {
-	r := &Registry{drivers: map[string]entry{}}
+	r := &Registry{registry: &registry{drivers: map[string]entry{}}}
 	for _, d := range ds {
 		r.Register(d)
 	}
@@ -81,6 +88,10 @@ func (r *Registry) Driver(name string) (driver.Driver, bool) {
 	return e.Driver, ok
 }
 
+// Isolated returns a registry of the same drivers that opens devices in child
+// processes, unless their names say isolate=0.
+func (r *Registry) Isolated() *Registry { return &Registry{registry: r.registry, isolated: true} }
+
 // Names lists the drivers, sorted.
 func (r *Registry) Names() []string {
 	r.mu.RLock()
@@ -113,9 +124,17 @@ func (r *Registry) Devices(ctx context.Context) []DriverReport {
 }
 
 func (r *Registry) probe(ctx context.Context, name string) DriverReport {
-	d, _ := r.find(name)
+	e, _ := r.find(name)
+	if e.info.Foreign {
+		return probe(ctx, name, e.info, isolate.Driver(name, e.Driver, isolate.Options{}))
+	}
+	return probe(ctx, name, e.info, e.Driver)
+}
+
+// probe asks a driver for its devices and waits no longer than probeLimit.
+func probe(ctx context.Context, name string, info driver.Info, d driver.Driver) DriverReport {
 	fail := func(err error) DriverReport {
-		return DriverReport{Info: d.info, Err: &Error{Op: "probe", Driver: name, Err: err}}
+		return DriverReport{Info: info, Err: &Error{Op: "probe", Driver: name, Err: err}}
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, probeLimit, fmt.Errorf("no answer after %v: %w", probeLimit, ErrTimeout))
 	defer cancel()
@@ -130,7 +149,7 @@ func (r *Registry) probe(ctx context.Context, name string) DriverReport {
 		case len(devs) == 0:
 			report <- fail(fmt.Errorf("no devices: %w", ErrUnavailable))
 		default:
-			report <- DriverReport{Info: d.info, Devices: devs}
+			report <- DriverReport{Info: info, Devices: devs}
 		}
 	}()
 	select {
@@ -153,23 +172,44 @@ func (r *Registry) probe(ctx context.Context, name string) DriverReport {
 // A device that failed its SelfCheck, in this process or an earlier one, is
 // not opened: the error wraps ErrQuarantined, with the reason. With
 // quarantine=0 it is.
+//
+// With the option isolate=1 the device lives in a child process; see package
+// hal/isolate, which has further options. That is the default for Foreign
+// drivers; isolate=0 opens those in this process. With isolate=1 the driver
+// need not be part of this program: the host program has it.
 func (r *Registry) Open(ctx context.Context, name string) (*Device, error) {
 	base, query, _ := strings.Cut(name, "?")
 	drv, id, hasID := strings.Cut(base, ":")
+	o, err := parseOptions(query)
+	if err != nil {
+		return nil, &Error{Op: "open", Driver: drv, Err: err}
+	}
 	d, ok := r.find(drv)
-	if !ok {
+	apart := r.isolated || d.info.Foreign
+	if o.isolate != nil {
+		apart = *o.isolate
+	}
+	if !ok && (drv == "" || o.isolate == nil || !apart) {
 		has := "none"
 		if names := r.Names(); len(names) > 0 {
 			has = strings.Join(names, ", ")
 		}
 		return nil, &Error{Op: "open", Driver: drv, Err: fmt.Errorf("there is no such driver in this program; it has %s: %w", has, ErrUnavailable)}
 	}
-	o, err := parseOptions(query)
-	if err != nil {
-		return nil, &Error{Op: "open", Driver: drv, Err: err}
+	opener, prober := d.Driver, d.Driver
+	if apart {
+		io, rest, err := isolate.Take(o.Options)
+		if err != nil {
+			return nil, &Error{Op: "open", Driver: drv, Err: fmt.Errorf("%w: %w", err, ErrInvalidArgument)}
+		}
+		o.Options = rest
+		opener = isolate.Driver(drv, d.Driver, io)
+		if !ok || d.info.Foreign {
+			prober = opener
+		}
 	}
 	if !hasID {
-		rep := r.probe(ctx, drv)
+		rep := probe(ctx, drv, d.info, prober)
 		if rep.Err != nil {
 			return nil, rep.Err
 		}
@@ -180,7 +220,6 @@ func (r *Registry) Open(ctx context.Context, name string) (*Device, error) {
 		full += ":" + id
 	}
 	dev, err := guard(func() (*Device, error) {
-		var opener driver.Driver = d
 		if o.validate {
 			opener = validate.Driver(opener, validate.Options{})
 		}
@@ -210,6 +249,7 @@ func (r *Registry) Open(ctx context.Context, name string) (*Device, error) {
 type openOptions struct {
 	driver.OpenOptions
 	validate, quarantine bool
+	isolate              *bool // nil: not said
 }
 
 func parseOptions(query string) (openOptions, error) {
@@ -231,6 +271,11 @@ func parseOptions(query string) (openOptions, error) {
 		case "validate":
 			if o.validate, err = strconv.ParseBool(v); err != nil {
 				return o, invalid("option validate=%q: want 1 or 0", v)
+			}
+		case "isolate":
+			b, err := strconv.ParseBool(v)
+			if o.isolate = &b; err != nil {
+				return o, invalid("option isolate=%q: want 1 or 0", v)
 			}
 		case "quarantine":
 			if o.quarantine, err = strconv.ParseBool(v); err != nil {

@@ -45,7 +45,7 @@ const memoryLimit = 1 << 32
 func caps() *driver.Caps {
 	c := &driver.Caps{
 		Kind: driver.Null, Vendor: "heddle", Model: "null", Version: "1", Fingerprint: "null-1",
-		Heaps:  []driver.Heap{{Name: "host", HostVisible: true, Align: driver.PlaneAlign}},
+		Heaps:  []driver.Heap{{Name: "host", HostVisible: true, Import: []driver.ShareKind{driver.HostPtr}, Align: driver.PlaneAlign}},
 		Queues: driver.QueueCap{Async: true},
 		Limits: driver.Limits{MaxAllocation: memoryLimit},
 		Notes:  []string{"outputs stay zero"},
@@ -97,6 +97,25 @@ func (d *device) supports(g *graph.Graph, n *graph.Node) driver.Verdict {
 
 func (d *device) Alloc(_ context.Context, s driver.MemSpec) (driver.Memory, error) {
 	return driver.NewHostMemory(s), nil
+}
+
+// Import takes memory of others as it is, without which a device in a child
+// process copies every tensor.
+func (d *device) Import(_ context.Context, x driver.External) (driver.Memory, error) {
+	if x.Kind != driver.HostPtr {
+		return nil, fmt.Errorf("import of memory by %q; this device takes %q: %w", x.Kind, driver.HostPtr, driver.ErrUnsupported)
+	}
+	return &imported{x.Bytes}, nil
+}
+
+// imported is memory that somebody else owns.
+type imported struct{ bytes []byte }
+
+func (m *imported) Spec() driver.MemSpec  { return driver.MemSpec{Size: int64(len(m.bytes))} }
+func (m *imported) Bytes() ([]byte, bool) { return m.bytes, m.bytes != nil }
+func (m *imported) Free() error {
+	m.bytes = nil
+	return nil
 }
 
 func (d *device) Compile(_ context.Context, g *graph.Graph, _ driver.CompileOptions) (driver.Executable, error) {
