@@ -13,8 +13,9 @@ import (
 
 // Open opens the devices that a policy may use: those it names, or, where it
 // names none (or "auto"), every device that is there but null ones. A named
-// device that cannot be opened is passed over, and returned with the reason,
-// when another one can; with policy.Strict it is an error.
+// device that cannot be opened, or fails the self-check that the policy asks
+// for, is passed over, and returned with the reason, when another one can; with
+// policy.Strict it is an error.
 func Open(ctx context.Context, r *hal.Registry, policy Policy) (devs []*hal.Device, unopened []Other, err error) {
 	names := slices.Clone(policy.Devices)
 	for _, l := range policy.Place {
@@ -59,7 +60,7 @@ func Open(ctx context.Context, r *hal.Registry, policy Policy) (devs []*hal.Devi
 		if slices.Contains(names[:i], n) || slices.Contains(policy.Deny, n) {
 			continue
 		}
-		d, err := r.Open(ctx, n)
+		d, err := open(ctx, r, n, policy.SelfCheck)
 		if err != nil {
 			if policy.Strict && i < named {
 				return devs, nil, err
@@ -74,6 +75,19 @@ func Open(ctx context.Context, r *hal.Registry, policy Policy) (devs []*hal.Devi
 		return nil, nil, fmt.Errorf("scheduler: no device could be opened: %w", errors.Join(errs...))
 	}
 	return devs, unopened, nil
+}
+
+// open opens a device and has it checked if wanted.
+func open(ctx context.Context, r *hal.Registry, name string, check bool) (*hal.Device, error) {
+	d, err := r.Open(ctx, name)
+	if err != nil || !check {
+		return d, err
+	}
+	if _, err := hal.SelfCheck(ctx, d, hal.SelfCheckOptions{}); err != nil {
+		_ = d.Close() // what is wrong with it is known
+		return nil, err
+	}
+	return d, nil
 }
 
 // Without leaves devices that could not be opened out of the preferences.
@@ -93,7 +107,7 @@ func (p Policy) Without(gone []Other) Policy {
 
 // Open opens the devices that the plan names.
 func (p *Plan) Open(ctx context.Context, r *hal.Registry) ([]*hal.Device, error) {
-	policy := Policy{Strict: true}
+	policy := Policy{Strict: true, SelfCheck: p.Policy.SelfCheck}
 	for _, d := range p.Devices {
 		policy.Devices = append(policy.Devices, d.Name)
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/heddle-ml/heddle/graph/enc"
 	"github.com/heddle-ml/heddle/hal"
 	"github.com/heddle-ml/heddle/hal/driver"
+	"github.com/heddle-ml/heddle/hal/fault"
 	"github.com/heddle-ml/heddle/ops"
 	"github.com/heddle-ml/heddle/scheduler"
 	"github.com/stretchr/testify/require"
@@ -351,4 +352,56 @@ func TestStatesAreShared(t *testing.T) {
 	require.NoError(t, err)
 	err = dec.Wait(ctx)
 	require.ErrorContains(t, err, "store", "the node is named")
+}
+
+// A policy may ask for devices that compute right: others are passed over
+// with the reason, or refused.
+func TestSelfCheck(t *testing.T) {
+	home := t.TempDir()
+	t.Setenv("XDG_CACHE_HOME", home)
+	t.Setenv("HOME", home)
+	bad := fault.Driver(renamed{cpu.Driver{}, "bad"}, fault.Fault{Kind: fault.Sign, Op: "Gelu"})
+	registry := func() *hal.Registry { return hal.NewRegistry(bad, cpu.Driver{}) }
+	names := func(devs []*hal.Device) (out []string) {
+		for _, d := range devs {
+			out = append(out, d.Name())
+			require.NoError(t, d.Close())
+		}
+		return out
+	}
+	preferred := scheduler.Policy{Devices: []string{"bad", "cpu"}}
+	devs, unopened, err := scheduler.Open(t.Context(), registry(), preferred)
+	require.NoError(t, err)
+	require.Empty(t, unopened)
+	require.Equal(t, []string{"bad", "cpu"}, names(devs), "nobody asked")
+
+	preferred.SelfCheck = true
+	for range 2 { // the second time the result is in the cache
+		devs, unopened, err = scheduler.Open(t.Context(), registry(), preferred)
+		require.NoError(t, err)
+		require.Equal(t, []string{"cpu"}, names(devs))
+		require.Len(t, unopened, 1)
+		require.Equal(t, "bad", unopened[0].Device)
+		require.Contains(t, unopened[0].Reason, "vision block: run 1")
+		require.Contains(t, unopened[0].Reason, "quarantined")
+	}
+	// By now nobody gets it, whoever asks.
+	preferred.SelfCheck, preferred.Strict = false, true
+	_, _, err = scheduler.Open(t.Context(), registry(), preferred)
+	require.ErrorIs(t, err, hal.ErrQuarantined)
+	plan := &scheduler.Plan{Devices: []scheduler.DeviceRef{{Name: "bad"}}}
+	_, err = plan.Open(t.Context(), registry())
+	require.ErrorIs(t, err, hal.ErrQuarantined)
+}
+
+// renamed is a driver under another name.
+type renamed struct {
+	driver.Driver
+	name string
+}
+
+func (r renamed) Info() driver.Info {
+	i := r.Driver.Info()
+	i.Name = r.name
+	return i
 }

@@ -53,6 +53,9 @@ type Policy struct {
 	// one prefill run; 0 lets the planner choose.
 	TileBatch int64 `json:"tile_batch,omitempty"`
 	Chunk     int64 `json:"chunk,omitempty"`
+	// SelfCheck has devices checked when they are opened (see hal.SelfCheck);
+	// one that fails counts as one that cannot be opened.
+	SelfCheck bool `json:"self_check,omitempty"`
 	// MemoryBudget bounds the bytes of weights, states and scratch; 0 means
 	// none.
 	MemoryBudget int64 `json:"memory_budget,omitempty"`

@@ -16,18 +16,24 @@ import (
 )
 
 func (a *app) devicesCommand() *cobra.Command {
-	var asJSON bool
+	var asJSON, check bool
 	cmd := &cobra.Command{
 		Use:   "devices",
 		Short: "List drivers and devices, or why they are not there",
 		Long: `Lists every driver of this program, found or why not, and every device: its kind,
 memory, limits, the weight encodings that it takes, and what it lacks. The names
-are those that --device takes.`,
+are those that --device takes.
+
+With --self-check small blocks of models run on each device and are compared with
+the reference. A device that fails is quarantined: no program of this user opens
+it, until its driver changes or it passes.`,
 		Example: `  heddle devices
+  heddle devices --self-check
   heddle devices --json`,
 		Args: atMost(0),
-		RunE: a.action(func(ctx context.Context, _ []string) error { return a.devices(ctx, asJSON) }),
+		RunE: a.action(func(ctx context.Context, _ []string) error { return a.devices(ctx, asJSON, check) }),
 	}
+	cmd.Flags().BoolVar(&check, "self-check", false, "check each device, also those in quarantine")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
 }
@@ -52,7 +58,7 @@ type deviceReport struct {
 	Kind   string `json:"kind"`
 	Vendor string `json:"vendor,omitempty"`
 	Model  string `json:"model"`
-	// Status is "ready", or "failed" with the reason.
+	// Status is "ready", "quarantined" or "failed", these two with the reason.
 	Status    string          `json:"status"`
 	Reason    string          `json:"reason,omitempty"`
 	Version   string          `json:"version,omitempty"`
@@ -65,13 +71,15 @@ type deviceReport struct {
 	Encodings []string        `json:"encodings"`
 	Lacks     []string        `json:"lacks"` // operators of this program that it has not
 	Notes     []string        `json:"notes"`
+	// SelfCheck is there if it was asked for and made.
+	SelfCheck *hal.SelfCheckReport `json:"self_check,omitempty"`
 }
 
 // openLimit bounds how long opening a device may take: firmware may load, but
 // a list must come.
 const openLimit = 20 * time.Second
 
-func (a *app) devices(ctx context.Context, asJSON bool) error {
+func (a *app) devices(ctx context.Context, asJSON, check bool) error {
 	reports := []driverReport{}
 	for _, r := range a.env.Registry.Devices(ctx) {
 		d := driverReport{Name: r.Name, Vendor: r.Vendor, Version: r.Version, Summary: r.Summary, Status: "found", Devices: []deviceReport{}}
@@ -82,7 +90,7 @@ func (a *app) devices(ctx context.Context, asJSON bool) error {
 			}
 		}
 		for _, dev := range r.Devices {
-			d.Devices = append(d.Devices, a.device(ctx, r.Name, dev))
+			d.Devices = append(d.Devices, a.device(ctx, r.Name, dev, check))
 		}
 		reports = append(reports, d)
 	}
@@ -114,18 +122,25 @@ func reason(err error) string {
 	return err.Error()
 }
 
-// device opens a device to see what it can do.
-func (a *app) device(ctx context.Context, drv string, info driver.DeviceInfo) (r deviceReport) {
+// device opens a device to see what it can do, and has it checked.
+func (a *app) device(ctx context.Context, drv string, info driver.DeviceInfo, check bool) (r deviceReport) {
 	r = deviceReport{Name: drv, ID: info.ID, Kind: string(info.Kind), Model: info.Model, Status: "ready",
 		Memory: []driver.Heap{}, Encodings: []string{}, Lacks: []string{}, Notes: []string{}}
 	if info.ID != "0" {
 		r.Name += ":" + info.ID
 	}
-	ctx, cancel := context.WithTimeout(ctx, openLimit)
+	name := drv + ":" + info.ID
+	if check {
+		name += "?quarantine=0"
+	}
+	opening, cancel := context.WithTimeout(ctx, openLimit)
 	defer cancel()
-	d, err := a.env.Registry.Open(ctx, drv+":"+info.ID)
+	d, err := a.env.Registry.Open(opening, name)
 	if err != nil {
 		r.Status, r.Reason = "failed", tty.OneLine(reason(err))
+		if errors.Is(err, hal.ErrQuarantined) {
+			r.Status = "quarantined"
+		}
 		return r
 	}
 	defer func() {
@@ -154,7 +169,22 @@ func (a *app) device(ctx context.Context, drv string, info driver.DeviceInfo) (r
 			r.Lacks = append(r.Lacks, o.Ref.String())
 		}
 	}
+	if check {
+		r.check(ctx, d)
+	}
 	return r
+}
+
+// check has a device checked, whatever was found before.
+func (r *deviceReport) check(ctx context.Context, d *hal.Device) {
+	var err error
+	if r.SelfCheck, err = hal.SelfCheck(ctx, d, hal.SelfCheckOptions{Fresh: true}); err == nil {
+		return
+	}
+	r.Status, r.Reason = "failed", tty.OneLine(reason(err))
+	if errors.Is(err, hal.ErrQuarantined) {
+		r.Status = "quarantined"
+	}
 }
 
 func (a *app) printDriver(d *driverReport) error {
@@ -198,6 +228,9 @@ func (a *app) printDriver(d *driverReport) error {
 		}
 		row("operators", ops)
 		row("lacks", strings.Join(x.Lacks, ", "))
+		if x.SelfCheck != nil {
+			row("self-check", selfCheckText(x.SelfCheck))
+		}
 		for _, n := range x.Notes {
 			row("note", n)
 		}
@@ -227,6 +260,24 @@ func wrap(text string, width int) []string {
 		line += word
 	}
 	return append(out, line)
+}
+
+// selfCheckText says how a check went that did not fail.
+func selfCheckText(r *hal.SelfCheckReport) string {
+	if r.Checked() == 0 {
+		return "there is nothing that could be compared"
+	}
+	text := fmt.Sprintf("%s right in %s", tty.Plural(r.Checked(), "block"), tty.Duration(time.Duration(r.Seconds*float64(time.Second))))
+	var left []string
+	for _, b := range r.Blocks {
+		if b.Status == "unsupported" {
+			left = append(left, fmt.Sprintf("%s (%s)", b.Name, b.Detail))
+		}
+	}
+	if left != nil {
+		text += "; not taken: " + strings.Join(left, ", ")
+	}
+	return text
 }
 
 func heapText(h driver.Heap) string {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/heddle-ml/heddle/hal"
 	"github.com/heddle-ml/heddle/models"
 	"github.com/heddle-ml/heddle/models/arch"
 	"github.com/heddle-ml/heddle/models/demo"
@@ -106,6 +107,7 @@ func images(d *models.Description) (*arch.Images, error) {
 type placeFlags struct {
 	device  string
 	strict  bool
+	isolate bool
 	plan    string
 	context int
 	policy  scheduler.Policy
@@ -114,9 +116,11 @@ type placeFlags struct {
 func (p *placeFlags) add(cmd *cobra.Command, a *app) {
 	f := cmd.Flags()
 	f.StringVar(&p.device, "device", "auto", "`devices` in order of preference, such as cpu or vulkan:0,cpu; or modules apart, vision=vulkan:0,llm=cpu")
+	f.BoolVar(&p.isolate, "isolate", false, "run each device in a process of its own: a driver that crashes or hangs does not end this one")
 	f.BoolVar(&p.strict, "strict", false, "fail instead of falling back to another device")
 	f.Int64Var(&p.policy.TileBatch, "tile-batch", 0, "tiles of one vision run (default: as the device prefers)")
 	f.Int64Var(&p.policy.Chunk, "chunk", 0, "`tokens` of one prefill run (default: as the device prefers)")
+	f.BoolVar(&p.policy.SelfCheck, "self-check", false, "check devices before they are used for the first time, and pass over those that compute wrong")
 	f.BoolVar(&p.policy.Static, "static", false, "give every shape a fixed size, as devices with static shapes need")
 	_ = cmd.RegisterFlagCompletionFunc("device", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 		return append(a.env.Registry.Names(), "auto"), cobra.ShellCompDirectiveNoFileComp
@@ -127,10 +131,18 @@ func (p *placeFlags) add(cmd *cobra.Command, a *app) {
 func (p *placeFlags) addOpen(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&p.plan, "plan", "", "run by the plan in this `file` instead of making one")
-	for _, other := range []string{"device", "tile-batch", "chunk", "static"} {
+	for _, other := range []string{"device", "tile-batch", "chunk", "static", "self-check"} {
 		cmd.MarkFlagsMutuallyExclusive("plan", other) // the plan says these
 	}
 	f.IntVar(&p.context, "context", 0, "longest conversation in `tokens` (default: the model's limit, at most 4096)")
+}
+
+// registry returns the drivers, as devices are to be opened.
+func (p *placeFlags) registry(a *app) *hal.Registry {
+	if p.isolate {
+		return a.env.Registry.Isolated()
+	}
+	return a.env.Registry
 }
 
 // resolve reads the flags into a policy.
@@ -188,7 +200,7 @@ func (p *placeFlags) options(a *app) (*models.Options, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := &models.Options{Registry: a.env.Registry, Policy: policy, Context: p.context}
+	o := &models.Options{Registry: p.registry(a), Policy: policy, Context: p.context}
 	if p.plan == "" {
 		return o, nil
 	}
