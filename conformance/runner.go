@@ -299,8 +299,8 @@ func (w *worker) run(ctx context.Context, c *suite.Case) Result {
 		timeout = ctx.Err() == nil
 		select {
 		case err = <-done:
-		case <-time.After(grace):
-			err = fmt.Errorf("it did not end even %v after it was cancelled", grace)
+		case <-time.After(min(grace, limit)):
+			err = fmt.Errorf("it did not end even %v after it was cancelled", min(grace, limit))
 			w.mu.Lock()
 			w.dev = nil // whatever it is doing, it is not disturbed by the next case
 			w.mu.Unlock()
