@@ -36,8 +36,6 @@ tensor *read_values(const heddle_graph *g, char *text)
         t->plain = v.type.kind == HEDDLE_PLAIN;
         t->rank = (int)v.type.shape.count;
         t->known = heddle_graph_shape(g, &v.type, t->dims) >= 0;
-        for (uint32_t k = 0; k < v.parts.count; k++)
-            t->plain = t->plain && heddle_graph_part(g, v.parts, k).type.kind == HEDDLE_PLAIN;
         for (int d = 0; t->known && d < t->rank; d++) {
             if (t->dims[d] > 0 && all > ((int64_t)1 << 50) / t->dims[d]) {
                 snprintf(text, MAX_TEXT, "value %.100s is too large", v.name.data);
@@ -145,13 +143,19 @@ static int place_results(executable *e, char *text)
 
 /* ---- compiling ---- */
 
+static int32_t bad_weight(const executable *e, int32_t v, const char *why, char *text)
+{
+    snprintf(text, MAX_TEXT, "weight %.64s: %.160s", heddle_graph_value(&e->g, (uint32_t)v).name.data, why);
+    return HEDDLE_INVALID;
+}
+
 static int32_t build(executable *e, const heddle_weight *weights, uint32_t count, const uint32_t *cancel, char *text)
 {
     const heddle_graph *g = &e->g;
     uint32_t nodes = heddle_graph_nodes(g), outputs = heddle_graph_outputs(g);
     look x;
     int32_t status;
-    char why[MAX_TEXT] = "";
+    char why[MAX_TEXT] = "there is no memory for it";
     if (heddle_graph_symbols(g) > 0 || nodes > MAX_NODES) {
         snprintf(text, MAX_TEXT, nodes > MAX_NODES ? "the graph has more than 65536 nodes" : "the graph has symbols: specialise it, shapes must be static");
         return HEDDLE_UNSUPPORTED;
@@ -185,21 +189,18 @@ static int32_t build(executable *e, const heddle_weight *weights, uint32_t count
         step *s = &e->steps[i];
         if (heddle_cancelled(cancel))
             return HEDDLE_CANCELLED;
-        if (!pack_constant(e, s, why))
-            break;
+        if (s->k > 0 && !pack_constant(e, s, why))
+            return bad_weight(e, heddle_node_in(g, &s->node, 1), why, text);
         for (uint32_t k = 0; k < s->node.in.count; k++) {
             int32_t v = heddle_node_in(g, &s->node, k);
-            if (v >= 0 && !(s->packed && k == 1) && !place_constant(e, (uint32_t)v, why)) {
-                snprintf(text, MAX_TEXT, "weight %.64s: %.160s", heddle_graph_value(g, (uint32_t)v).name.data, why);
-                return HEDDLE_INVALID;
-            }
+            if (v >= 0 && !(s->packed && k == 1) && !place_constant(e, (uint32_t)v, why))
+                return bad_weight(e, v, why, text);
         }
     }
-    for (uint32_t i = 0; i < outputs && !why[0]; i++)
+    for (uint32_t i = 0; i < outputs; i++)
         if (!place_constant(e, (uint32_t)heddle_graph_output(g, i).value, why))
-            break;
-    snprintf(text, MAX_TEXT, "a weight: %.160s", why);
-    return why[0] ? HEDDLE_INVALID : HEDDLE_OK;
+            return bad_weight(e, heddle_graph_output(g, i).value, why, text);
+    return HEDDLE_OK;
 }
 
 executable *compile(const void *graph, uint64_t size, const heddle_weight *weights, uint32_t count, const uint32_t *cancel,

@@ -121,9 +121,9 @@ static int32_t supports(uint64_t device, heddle_supports_args *a)
         heddle_verdict *v = &a->verdicts[i];
         uint64_t n;
         a->verdict_count = i + 1;
-        if (look_at(&x, i))
+        v->reason = look_at(&x, i) ? HEDDLE_REASON_NONE : x.reason;
+        if (!v->reason)
             continue;
-        v->reason = x.reason;
         n = strlen(x.text);
         if (n <= a->texts.cap - a->texts.len) {
             memcpy((char *)a->texts.data + a->texts.len, x.text, n);

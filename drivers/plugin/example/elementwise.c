@@ -160,12 +160,6 @@ ROW(div_i64, int64_t, int64_t, b == -1 ? (int64_t)(0 - (uint64_t)a) : a / b)
 ROW(div_i32, int32_t, int32_t, b == -1 ? (int32_t)(0 - (uint32_t)a) : a / b)
 ROW(pow_f32, float, float, pow(a, b))
 ROW(swiglu_f32, float, float, (double)a / (1 + exp(-(double)a)) * b)
-ROW(max_f32, float, float, a != a || a > b ? a : b)
-ROW(max_i64, int64_t, int64_t, a > b ? a : b)
-ROW(max_i32, int32_t, int32_t, a > b ? a : b)
-ROW(min_f32, float, float, a != a || a < b ? a : b)
-ROW(min_i64, int64_t, int64_t, a < b ? a : b)
-ROW(min_i32, int32_t, int32_t, a < b ? a : b)
 COMPARISON(less, <)
 COMPARISON(less_equal, <=)
 COMPARISON(greater, >)
@@ -181,8 +175,6 @@ static const struct { const char *name; row *f32, *i64, *i32, *boolean; } binari
     {"Div", div_f32, div_i64, div_i32, NULL},
     {"Pow", pow_f32, NULL, NULL, NULL},
     {"SwiGLU", swiglu_f32, NULL, NULL, NULL},
-    {"Max", max_f32, max_i64, max_i32, NULL},
-    {"Min", min_f32, min_i64, min_i32, NULL},
     {"Less", less_f32, less_i64, less_i32, NULL},
     {"LessOrEqual", less_equal_f32, less_equal_i64, less_equal_i32, NULL},
     {"Greater", greater_f32, greater_i64, greater_i32, NULL},
@@ -233,7 +225,6 @@ int look_binary(look *x)
     const tensor *a = operand(x, 0), *b = operand(x, 1), *y = result(x, 0);
     step *s = x->s;
     s->u.binary.f = row_of(s->node.op, a->elem);
-    NEED(x, s->node.in.count == 2, HEDDLE_REASON_SHAPE, "takes two operands here");
     NEED(x, s->u.binary.f && b->elem == a->elem, HEDDLE_REASON_TYPE, "not for %s and %s", heddle_elem_name(a->elem), heddle_elem_name(b->elem));
     NEED(x, heddle_node_float(x->g, &s->node, "alpha", 1) == 1, HEDDLE_REASON_ATTRIBUTE, "attribute alpha must be 1");
     NEED(x, y->elem == a->elem || y->elem == HEDDLE_BOOL, HEDDLE_REASON_TYPE, "the result has another type than the operands");

@@ -148,8 +148,6 @@ static const struct operator {
     {"LessOrEqual", 16, 2, NUMBERS, look_binary},
     {"Log", 13, 1, F32, look_unary},
     {"MatMul", 13, 2, F32, look_matmul},
-    {"Max", 13, 2, NUMBERS, look_binary},
-    {"Min", 13, 2, NUMBERS, look_binary},
     {"Mul", 14, 2, NUMBERS, look_binary},
     {"Neg", 13, 1, NUMBERS, look_unary},
     {"Not", 1, 1, BIT(HEDDLE_BOOL), look_not},

@@ -30,53 +30,17 @@ static float half(uint16_t h)
     return f;
 }
 
-/* Rounds to the nearest f16 or bf16, ties to even. */
-static float round_to(float f, uint8_t elem)
+/* The number at p, stored as f16 or bf16. */
+static float narrow(const char *p, uint8_t elem)
 {
-    uint32_t bits, drop = 16;
-    memcpy(&bits, &f, sizeof bits);
-    uint32_t exponent = bits >> 23 & 255, size = bits & 0x7fffffff;
-    if (exponent == 255)
-        return f;
-    if (elem == HEDDLE_F16) {
-        if (size < 0x33000000 + 0) /* below half of the least number */
-            return f < 0 ? -0.0f : 0.0f;
-        drop = exponent > 112 ? 13 : 13 + (113 - exponent);
-    }
-    if (drop >= 24) { /* around the least number of f16, 2^-24 */
-        float least = 5.9604644775390625e-8f, a = f < 0 ? -f : f;
-        a = a > least / 2 ? least : 0;
-        return f < 0 ? -a : a;
-    }
-    size += ((uint32_t)1 << (drop - 1)) - 1 + (size >> drop & 1);
-    size = size >> drop << drop;
-    if (elem == HEDDLE_F16 && size > 0x477fe000) /* beyond 65504 */
-        size = 0x7f800000;
-    bits = (bits & 0x80000000) | size;
-    memcpy(&f, &bits, sizeof f);
-    return f;
-}
-
-static float float_at(const char *p, uint8_t elem, int64_t i)
-{
-    double d;
-    float f;
     uint16_t h;
     uint32_t bits;
-    switch (elem) {
-    case HEDDLE_F64:
-        memcpy(&d, p + 8 * i, 8);
-        return (float)d;
-    case HEDDLE_F16:
-        memcpy(&h, p + 2 * i, 2);
+    float f;
+    memcpy(&h, p, sizeof h);
+    if (elem == HEDDLE_F16)
         return half(h);
-    case HEDDLE_BF16:
-        memcpy(&h, p + 2 * i, 2);
-        bits = (uint32_t)h << 16;
-        memcpy(&f, &bits, 4);
-        return f;
-    }
-    memcpy(&f, p + 4 * i, 4);
+    bits = (uint32_t)h << 16;
+    memcpy(&f, &bits, sizeof f);
     return f;
 }
 
@@ -124,7 +88,6 @@ static const void *read_constant(executable *e, uint32_t id, void **copy, char *
     heddle_value v = heddle_graph_value(g, id);
     int64_t perm[RANK], y_stride[RANK], to[RANK], from[RANK], dims[RANK], stored[RANK], stride[RANK], start[RANK] = {0}, box[RANK];
     int64_t joined = 0; /* length of the parts so far */
-    int floats = t->elem == HEDDLE_F32;
     char *y;
     *copy = NULL;
     if (v.is_dims) {
@@ -141,23 +104,23 @@ static const void *read_constant(executable *e, uint32_t id, void **copy, char *
         heddle_graph_ints(g, v.perm, perm);
     if (v.parts.count == 1) { /* as it lies? */
         heddle_part p = heddle_graph_part(g, v.parts, 0);
-        int same = !p.is_slice && p.type.elem == t->elem && t->store == t->elem;
+        int same = !p.is_slice && p.type.kind == HEDDLE_PLAIN && p.type.elem == t->elem && t->store == t->elem;
         for (int i = 0; i < t->rank; i++)
             same = same && perm[i] == i;
         if (same) {
             const char *b = part_bytes(e, &p, t->size, text);
-            if (!b || (uintptr_t)b % (heddle_elem_bits(t->elem) / 8 + !(heddle_elem_bits(t->elem) / 8)) == 0)
+            if (!b || bytes_of(t->elem) == 0 || (uintptr_t)b % (uint64_t)bytes_of(t->elem) == 0)
                 return b;
         }
     }
-    if (!(y = *copy = allocate(t->size))) {
+    if (!(y = *copy = allocate(t->count * bytes_of(t->store)))) {
         snprintf(text, MAX_TEXT, "no memory for %lld bytes", (long long)t->size);
         return NULL;
     }
     dense_strides(t->dims, t->rank, y_stride);
     for (uint32_t k = 0; k < v.parts.count; k++) {
         heddle_part p = heddle_graph_part(g, v.parts, k);
-        int64_t elem = heddle_elem_bits(p.type.elem) / 8, size = 0, count = 0, at = 0, offset = 0;
+        int64_t elem = bytes_of(p.type.elem), size = 0, count = 0, at = 0, offset = 0;
         heddle_graph_ints(g, p.type.shape, stored);
         memcpy(box, stored, sizeof box);
         if (p.is_slice) {
@@ -167,11 +130,12 @@ static const void *read_constant(executable *e, uint32_t id, void **copy, char *
         heddle_size(p.type.elem, stored, (uint32_t)t->rank, &size); /* opening the graph has checked it */
         heddle_count(box, (uint32_t)t->rank, &count);
         const char *b = part_bytes(e, &p, size, text);
-        if (!b || elem == 0 || (!floats && p.type.elem != t->elem)) {
-            if (b)
-                snprintf(text, MAX_TEXT, "it is stored as %s", heddle_elem_name(p.type.elem));
+        if (b && (elem == 0 || p.type.kind != HEDDLE_PLAIN || p.type.elem != t->store)) { /* heddle encodes weights anew that are stored otherwise */
+            snprintf(text, MAX_TEXT, "it is stored as %s, its type as %s", heddle_elem_name(p.type.elem), heddle_elem_name(t->store));
             return NULL;
         }
+        if (!b)
+            return NULL;
         if (count == 0)
             continue;
         dense_strides(stored, t->rank, stride);
@@ -183,30 +147,16 @@ static const void *read_constant(executable *e, uint32_t id, void **copy, char *
             at += p.is_slice ? start[d] * stride[d] : 0;
             offset += d == v.axis ? joined * y_stride[i] : 0;
         }
-        if (floats && (p.type.elem != HEDDLE_F32 || t->store != HEDDLE_F32)) {
-            char *tight = allocate(count * elem);
-            float *f = tight ? allocate(count * (int64_t)sizeof *f) : NULL;
-            if (!f) {
-                free(tight);
-                snprintf(text, MAX_TEXT, "no memory for %lld elements", (long long)count);
-                return NULL;
-            }
-            dense_strides(dims, t->rank, stride);
-            move_box(tight, stride, b + at * elem, from, dims, t->rank, elem);
-            for (int64_t i = 0; i < count; i++) {
-                f[i] = float_at(tight, p.type.elem, i);
-                if (t->store != HEDDLE_F32 && t->store != p.type.elem)
-                    f[i] = round_to(f[i], t->store); /* what it would be read back as, were it stored so */
-            }
-            move_box(y + offset * (int64_t)sizeof *f, to, f, stride, dims, t->rank, sizeof *f);
-            free(tight);
-            free(f);
-        } else {
-            move_box(y + offset * elem, to, b + at * elem, from, dims, t->rank, elem);
-        }
+        move_box(y + offset * elem, to, b + at * elem, from, dims, t->rank, elem);
         joined += t->rank ? box[v.axis < t->rank ? v.axis : 0] : 0;
     }
-    return y;
+    if (t->store == t->elem)
+        return y;
+    float *f = *copy = allocate(t->size);
+    for (int64_t i = 0; f && i < t->count; i++)
+        f[i] = narrow(y + i * bytes_of(t->store), t->store);
+    free(y);
+    return f;
 }
 
 int place_constant(executable *e, uint32_t id, char *text)
@@ -234,7 +184,7 @@ int pack_constant(executable *e, step *s, char *text)
     const void *b;
     float *panels;
     int64_t size = s->k * ((s->n + PANEL - 1) / PANEL * PANEL) * (int64_t)sizeof *panels;
-    if (s->k <= 0 || s->n <= 0 || e->values[id].kind != HEDDLE_VALUE_CONST || e->values[id].count != s->k * s->n)
+    if (s->n <= 0 || e->values[id].kind != HEDDLE_VALUE_CONST || e->values[id].count != s->k * s->n)
         return 1;
     b = read_constant(e, (uint32_t)id, &copy, text);
     panels = b ? own(e, allocate(size)) : NULL;
