@@ -1,5 +1,7 @@
-// Package sync holds the cases that are about timelines, queues, cancellation and concurrency.
+// Package sync holds the cases about order: timelines, queues that wait for
+// each other, failures and where they go, contexts that end, queues that are
+// closed or full, and many goroutines at once. Most of them work on a device
+// without validation, which would run one batch after the other.
 //
-// Package sync imports what package suite does, and suite; see the table of
-// rooms in internal/depcheck.
+// Package sync imports what package suite does, and conformance/internal/rig.
 package sync
