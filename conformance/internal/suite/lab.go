@@ -23,6 +23,16 @@ type Fill struct {
 	Lo, Hi  float64
 	Values  []float64
 	Special bool
+	// Steps, if not nil, replaces Values by those of each step.
+	Steps [][]float64
+}
+
+// at is the fill of a step.
+func (f Fill) at(step int) Fill {
+	if f.Steps != nil {
+		f.Values = f.Steps[min(step, len(f.Steps)-1)]
+	}
+	return f
 }
 
 // Between fills with uniformly distributed numbers.
@@ -61,6 +71,9 @@ func (b *blob) Source(name string) ([]byte, error) {
 	}
 	return *b, nil
 }
+
+// PerStep fills with given numbers, others in each step.
+func PerStep(vs ...[]float64) Fill { return Fill{Steps: vs} }
 
 // NewLab starts a graph for the case of an ID.
 func NewLab(id string) *Lab {

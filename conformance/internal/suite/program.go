@@ -3,6 +3,7 @@ package suite
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 
 	"github.com/heddle-ml/heddle/conformance/internal/tol"
 	"github.com/heddle-ml/heddle/graph"
@@ -121,21 +122,9 @@ func (p *Program) Run(ctx context.Context, e *Env) error {
 	states := map[string]*oracle.Tensor{}
 	for step, at := range p.Steps {
 		rnd := e.Rand(step)
-		in := map[string]*oracle.Tensor{}
-		for _, v := range p.Graph.Inputs {
-			name := p.Graph.Values[v].Name
-			t, err := p.fill(name, p.Graph.Values[v].Type, at, func(f Fill, shape []int64) (*oracle.Tensor, error) {
-				if step < len(p.Feeds) {
-					if own, ok := p.Feeds[step][name]; ok {
-						f = own
-					}
-				}
-				return f.Tensor(rnd, p.Graph.Values[v].Type.Elem, shape)
-			})
-			if err != nil {
-				return err
-			}
-			in[name] = t
+		in, err := p.Inputs(step, rnd)
+		if err != nil {
+			return err
 		}
 		if step == 0 {
 			for _, s := range p.Graph.States {
@@ -143,7 +132,7 @@ func (p *Program) Run(ctx context.Context, e *Env) error {
 				if _, ok := p.Fills[s.Name]; !ok || typ.Enc != (enc.Encoding{}) {
 					continue // zeros
 				}
-				t, err := p.fill(s.Name, typ, at, func(f Fill, shape []int64) (*oracle.Tensor, error) { return f.Tensor(rnd, typ.Elem, shape) })
+				t, err := p.fill(s.Name, typ, at, func(f Fill, shape []int64) (*oracle.Tensor, error) { return f.at(step).Tensor(rnd, typ.Elem, shape) })
 				if err != nil {
 					return err
 				}
@@ -176,6 +165,27 @@ func (p *Program) Run(ctx context.Context, e *Env) error {
 		}
 	}
 	return nil
+}
+
+// Inputs draws what a step's inputs are filled with.
+func (p *Program) Inputs(step int, rnd *rand.Rand) (map[string]*oracle.Tensor, error) {
+	in := map[string]*oracle.Tensor{}
+	for _, v := range p.Graph.Inputs {
+		name, typ := p.Graph.Values[v].Name, p.Graph.Values[v].Type
+		t, err := p.fill(name, typ, p.Steps[step], func(f Fill, shape []int64) (*oracle.Tensor, error) {
+			if step < len(p.Feeds) {
+				if own, ok := p.Feeds[step][name]; ok {
+					f = own
+				}
+			}
+			return f.at(step).Tensor(rnd, typ.Elem, shape)
+		})
+		if err != nil {
+			return nil, err
+		}
+		in[name] = t
+	}
+	return in, nil
 }
 
 func (p *Program) where(step int, at dim.Binding) string {

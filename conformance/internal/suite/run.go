@@ -265,6 +265,16 @@ func (r *Run) SetState(ctx context.Context, name string, t *oracle.Tensor) error
 	return r.write(ctx, a, a.at, b)
 }
 
+// Clear empties the states, as they are before the first step.
+func (r *Run) Clear(ctx context.Context) error {
+	for _, a := range r.states {
+		if err := r.write(ctx, a, a.at, make([]byte, a.size)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Step runs once and returns the outputs, and those states whose bytes are
 // plain numbers.
 func (r *Run) Step(ctx context.Context, in map[string]*oracle.Tensor, at dim.Binding) (*oracle.Result, error) {
