@@ -23,6 +23,9 @@ type executable struct {
 	closed   atomic.Bool
 }
 
+// errNoData is wrapped where a graph can only be planned with.
+var errNoData = errors.New("it has no data: the graph is only planned with")
+
 // input is what compile and load are given of a graph.
 type input struct {
 	graph   []byte
@@ -38,7 +41,7 @@ func (d *device) prepare(g *graph.Graph, data graph.Data) (in *input, err error)
 		if v.Kind == graph.Const && v.Data != nil && !v.Data.HasData() {
 			return nil, fmt.Errorf("weight %q: %w: %w", v.Name, errNoData, driver.ErrUnsupported)
 		}
-		if err := weightErr(v); err != nil && !d.onnx {
+		if err := usable(v); err != nil && !d.onnx {
 			return nil, fmt.Errorf("%w: %w", err, driver.ErrUnsupported)
 		}
 	}
@@ -46,8 +49,12 @@ func (d *device) prepare(g *graph.Graph, data graph.Data) (in *input, err error)
 	var list []where
 	if d.onnx {
 		in.graph, list, in.release, err = exportONNX(g, data)
-	} else if in.graph, err = d.marshal(g, false); err == nil {
-		list, in.release, err = d.sources.open(g, data)
+	} else {
+		var f *form
+		if f, err = d.takeForm(g); err == nil {
+			in.graph = f.blob
+			list, in.release, err = d.sources.open(f, data)
+		}
 	}
 	if err != nil {
 		return nil, err
@@ -56,33 +63,6 @@ func (d *device) prepare(g *graph.Graph, data graph.Data) (in *input, err error)
 		in.weights = append(in.weights, abi.Weight{Name: strOf(&in.pin, w.name), Source: uint32(w.index), FD: int32(w.fd), Offset: uint64(w.offset), Size: uint64(w.size)})
 	}
 	return in, nil
-}
-
-// marshal returns the binary form of g at a multiple of 16 bytes. With keep it
-// is remembered for the next call, and forgotten without.
-func (d *device) marshal(g *graph.Graph, keep bool) ([]byte, error) {
-	d.blobMu.Lock()
-	defer d.blobMu.Unlock()
-	blob := d.blob
-	if d.blobOf != g {
-		var err error
-		if blob, err = graph.Marshal(g); err != nil {
-			return nil, err
-		}
-		blob = aligned(blob)
-	}
-	d.blobOf, d.blob = nil, nil
-	if keep {
-		d.blobOf, d.blob = g, blob
-	}
-	return blob, nil
-}
-
-// forget lets go of the graph that Supports was asked about.
-func (d *device) forget() {
-	d.blobMu.Lock()
-	defer d.blobMu.Unlock()
-	d.blobOf, d.blob = nil, nil
 }
 
 func (d *device) Compile(ctx context.Context, g *graph.Graph, o driver.CompileOptions) (driver.Executable, error) {

@@ -10,7 +10,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/heddle-ml/heddle/graph"
 	"github.com/heddle-ml/heddle/hal/abi"
 	"github.com/heddle-ml/heddle/hal/driver"
 )
@@ -28,11 +27,8 @@ type device struct {
 	queues  atomic.Uint64
 	sources sources
 
-	// The binary form of the graph that Supports was asked about last:
-	// Compile is usually next.
-	blobMu sync.Mutex
-	blobOf *graph.Graph
-	blob   []byte
+	formMu sync.Mutex
+	form   *form // of the graph that Supports was asked about last, or nil
 }
 
 func (l *library) open(ctx context.Context, number uint32, o driver.OpenOptions, timeout time.Duration) (driver.Device, error) {

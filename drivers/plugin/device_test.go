@@ -45,24 +45,39 @@ func TestSupports(t *testing.T) {
 	}
 }
 
-func TestDerivedWeightsAreRefused(t *testing.T) {
-	b := graph.NewBuilder("derived", ops.Standard)
-	b.Source(graph.Source{Name: "w", Size: 64})
-	x := b.Input("x", graph.OfInts(enc.F32, 4, 4))
-	part := graph.Part{Source: "w", Elem: enc.F32, Shape: []int64{4, 4}}
-	ty := graph.OfInts(enc.F32, 4, 4)
-	ty.Enc = enc.PerChannel(enc.I8, 1)
-	w := b.Weight("w", ty, &graph.Weight{Parts: []graph.Part{part}})
+// encoded is a graph whose weight has another encoding than is stored.
+func encoded(t *testing.T, stored, wanted enc.Encoding) *graph.Graph {
+	b := graph.NewBuilder("encoded", ops.Standard)
+	b.Source(graph.Source{Name: "w", Size: 4096})
+	x := b.Input("x", graph.OfInts(enc.F32, 4, 32))
+	ty := graph.OfInts(enc.F32, 32, 32)
+	ty.Enc = wanted
+	w := b.Weight("w", ty, &graph.Weight{Parts: []graph.Part{{Source: "w", Elem: enc.F32, Shape: []int64{32, 32}, Enc: stored}}})
 	b.Output("y", b.Op("MatMul", []graph.ValueID{x, w}))
 	g, err := b.Build()
 	require.NoError(t, err)
+	return g
+}
+
+func TestEncodedWeights(t *testing.T) {
+	ctx := context.Background()
+	data := inMemory{"w": make([]byte, 4096)}
+	// From plain numbers, a library gets what the type says.
+	g := encoded(t, enc.Encoding{}, enc.PerChannel(enc.I8, 1))
 	d := open(t)
+	require.True(t, d.Supports(g)[0].OK)
+	x, err := d.Compile(ctx, g, driver.CompileOptions{Data: data})
+	require.NoError(t, err)
+	require.EqualValues(t, 32*32+32*4, x.Footprint().Weights, "codes and scales")
+	require.NoError(t, x.Close())
+	// From other encodings it does not, but as ONNX all are plain numbers.
+	g = encoded(t, enc.GGUF(enc.Q4_0, 1), enc.PerChannel(enc.I8, 1))
 	v := d.Supports(g)[0]
 	require.Equal(t, driver.ReasonEncoding, v.Code)
 	require.Contains(t, v.Text, `weight "w"`)
-	_, err = d.Compile(context.Background(), g, driver.CompileOptions{Data: inMemory{"w": make([]byte, 64)}})
+	_, err = d.Compile(ctx, g, driver.CompileOptions{Data: data})
 	require.ErrorIs(t, err, driver.ErrUnsupported)
-	require.True(t, open(t, "onnx", "1").Supports(g)[0].OK, "as ONNX it is plain numbers")
+	require.True(t, open(t, "onnx", "1").Supports(g)[0].OK)
 }
 
 func TestMemory(t *testing.T) {

@@ -76,7 +76,7 @@ func describeONNX(g *graph.Graph) ([]byte, error) {
 		if !ok {
 			return nil, fmt.Errorf("weight %q has shape %s, which is not constant", v.Name, v.Type.Shape)
 		}
-		if v.Type.Enc.Kind == enc.Block || weightErr(v) != nil {
+		if v.Type.Enc.Kind == enc.Block || !storedAsTyped(v) {
 			v.Type.Enc = enc.Encoding{} // as which it will be exported
 		}
 		l, err := v.Type.Enc.Layout(v.Type.Elem, shape)
@@ -114,14 +114,3 @@ const nothing = "heddle/nothing"
 type zeroData []byte
 
 func (z zeroData) Source(string) ([]byte, error) { return z, nil }
-
-// aligned returns b at a multiple of 16 bytes.
-func aligned(b []byte) []byte {
-	if len(b) == 0 || address(&b[0])%16 == 0 {
-		return b
-	}
-	const step = 16
-	room := make([]byte, len(b)+step)
-	skip := int(-address(&room[0]) % step)
-	return append(room[skip:skip:len(room)], b...)
-}

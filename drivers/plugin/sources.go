@@ -1,31 +1,23 @@
 package plugin
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"math"
 	"os"
-	"slices"
 	"sync"
 	"unsafe"
 
 	"github.com/heddle-ml/heddle/graph"
-	"github.com/heddle-ml/heddle/graph/enc"
 )
 
-// sources are the files made for sources of weights that lie in memory only,
-// one for each place in memory. The executables of a device share them: the
-// bytes stay where they are until the last executable that uses them is
-// closed, so an address tells one source from another.
+// sources are the files made for weights that lie in memory only, or that are
+// derived. The executables of a device share them: the bytes stay where they
+// are until the last executable that uses them is closed, so their address, as
+// part of a key, tells one file from another.
 type sources struct {
 	mu    sync.Mutex
-	files map[place]*sourceFile
-}
-
-type place struct {
-	first *byte
-	size  int
+	files map[string]*sourceFile
 }
 
 type sourceFile struct {
@@ -42,10 +34,10 @@ type where struct {
 	size   int64
 }
 
-// open returns where the sources that g refers to lie, in the order of
-// g.Sources, and a function that lets the files go.
-func (s *sources) open(g *graph.Graph, data graph.Data) (list []where, release func(), err error) {
-	var mine []place
+// open returns where the sources that a graph refers to lie, in the order of
+// the graph's, and a function that lets the files go.
+func (s *sources) open(f *form, data graph.Data) (list []where, release func(), err error) {
+	var mine []string
 	var once sync.Once
 	release = func() { once.Do(func() { s.release(mine) }) }
 	defer func() {
@@ -53,67 +45,83 @@ func (s *sources) open(g *graph.Graph, data graph.Data) (list []where, release f
 			release()
 		}
 	}()
-	used := usedSources(g)
-	for i, src := range g.Sources {
+	// file finds or makes the file of a key.
+	file := func(key string, write func(io.Writer) error) (uintptr, error) {
+		f, err := s.share(key, write)
+		if err != nil {
+			return 0, fmt.Errorf("a memory file for weights: %w", err)
+		}
+		mine = append(mine, key)
+		return f.Fd(), nil
+	}
+	used := usedSources(f.graph)
+	for i, src := range f.graph.Sources {
 		if !used[src.Name] {
 			continue
 		}
-		if data == nil {
-			return nil, release, fmt.Errorf("source %q: no data was given", src.Name)
+		w := where{index: i, name: src.Name, size: src.Size}
+		if f.derived != nil && src.Name == f.derived.source {
+			key, err := f.derived.key(data)
+			if err != nil {
+				return nil, release, err
+			}
+			if w.fd, err = file(key, func(out io.Writer) error { return f.derived.write(out, data) }); err != nil {
+				return nil, release, err
+			}
+			list = append(list, w)
+			continue
 		}
-		b, err := data.Source(src.Name)
+		b, err := sourceOf(data, src.Name)
 		if err != nil {
-			return nil, release, fmt.Errorf("source %q: %w", src.Name, err)
+			return nil, release, err
 		}
-		w := where{index: i, name: src.Name, size: int64(len(b))}
+		w.size = int64(len(b))
 		if f, ok := data.(graph.FileData); ok {
 			if w.fd, w.offset, ok = f.File(src.Name); ok && w.fd <= math.MaxInt32 && w.offset >= 0 {
 				list = append(list, w)
 				continue
 			}
 		}
-		at := place{unsafe.SliceData(b), len(b)}
-		f, err := s.share(at, b)
+		w.offset = 0
+		w.fd, err = file(fmt.Sprintf("%p+%d", unsafe.SliceData(b), len(b)), func(out io.Writer) error {
+			_, err := out.Write(b)
+			return err
+		})
 		if err != nil {
-			return nil, release, fmt.Errorf("source %q: putting its %d bytes into a memory file: %w", src.Name, len(b), err)
+			return nil, release, fmt.Errorf("source %q of %d bytes: %w", src.Name, len(b), err)
 		}
-		mine = append(mine, at)
-		w.fd, w.offset = f.Fd(), 0
 		list = append(list, w)
 	}
 	return list, release, nil
 }
 
-func (s *sources) share(at place, b []byte) (*sourceFile, error) {
+func (s *sources) share(key string, write func(io.Writer) error) (*sourceFile, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if f := s.files[at]; f != nil {
+	if f := s.files[key]; f != nil {
 		f.users++
 		return f, nil
 	}
-	file, err := memoryFile("heddle-weights", func(w io.Writer) error {
-		_, err := w.Write(b)
-		return err
-	})
+	file, err := memoryFile("heddle-weights", write)
 	if err != nil {
 		return nil, err
 	}
 	if s.files == nil {
-		s.files = map[place]*sourceFile{}
+		s.files = map[string]*sourceFile{}
 	}
 	f := &sourceFile{File: file, users: 1}
-	s.files[at] = f
+	s.files[key] = f
 	return f, nil
 }
 
-func (s *sources) release(list []place) {
+func (s *sources) release(keys []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, at := range list {
-		if f := s.files[at]; f != nil {
+	for _, key := range keys {
+		if f := s.files[key]; f != nil {
 			if f.users--; f.users == 0 {
 				_ = f.Close() // nothing of it is needed any more
-				delete(s.files, at)
+				delete(s.files, key)
 			}
 		}
 	}
@@ -132,31 +140,14 @@ func usedSources(g *graph.Graph) map[string]bool {
 	return used
 }
 
-// Reasons why a library cannot have a weight.
-var (
-	errDerived = errors.New("it is derived: stored in another encoding than its type's, which a driver behind the C driver ABI does not convert")
-	errNoData  = errors.New("it has no data: the graph is only planned with")
-)
-
-// weightErr tells why a library cannot use a constant as the graph has it.
-func weightErr(v *graph.Value) error {
-	if v == nil || v.Kind != graph.Const || v.Data == nil || v.Data.Dims != nil {
-		return nil
+// sourceOf returns the bytes of a source.
+func sourceOf(data graph.Data, name string) ([]byte, error) {
+	if data == nil {
+		return nil, fmt.Errorf("source %q: no data was given", name)
 	}
-	w, e := v.Data, v.Type.Enc
-	stored := e // as the parts have it: axes are theirs
-	if e.Axis >= 0 && e.Axis < len(w.Perm) {
-		stored.Axis = w.Perm[e.Axis]
+	b, err := data.Source(name)
+	if err != nil {
+		return nil, fmt.Errorf("source %q: %w", name, err)
 	}
-	plain := e.Stored(v.Type.Elem)
-	differs := slices.ContainsFunc(w.Parts, func(p graph.Part) bool {
-		if e.Kind == enc.Plain {
-			return p.Enc.Kind != enc.Plain || p.Enc.Stored(p.Elem) != plain
-		}
-		return p.Enc != stored
-	})
-	if differs {
-		return fmt.Errorf("weight %q: %w", v.Name, errDerived)
-	}
-	return nil
+	return b, nil
 }

@@ -38,7 +38,7 @@ func (d *device) Supports(g *graph.Graph) []driver.Verdict {
 			if d.onnx {
 				break // whatever ONNX lacks is written as plain numbers
 			}
-			if err := weightErr(g.Value(id)); err != nil {
+			if err := usable(g.Value(id)); err != nil {
 				out[i] = driver.Verdict{Code: driver.ReasonEncoding, Text: err.Error()}
 				break
 			}
@@ -47,15 +47,23 @@ func (d *device) Supports(g *graph.Graph) []driver.Verdict {
 	return out
 }
 
+// describe returns g in the form in which the library is asked about it.
+func (d *device) describe(g *graph.Graph) ([]byte, error) {
+	if d.onnx {
+		return describeONNX(g)
+	}
+	f, err := d.keepForm(g)
+	if err != nil {
+		return nil, err
+	}
+	return f.blob, nil
+}
+
 func (d *device) supports(g *graph.Graph) ([]driver.Verdict, error) {
 	if len(g.Nodes) == 0 {
 		return []driver.Verdict{}, nil
 	}
-	form := func() ([]byte, error) { return d.marshal(g, true) }
-	if d.onnx {
-		form = func() ([]byte, error) { return describeONNX(g) }
-	}
-	blob, err := form()
+	blob, err := d.describe(g)
 	if err != nil {
 		return nil, err
 	}
