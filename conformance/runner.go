@@ -17,20 +17,23 @@ import (
 	"github.com/heddle-ml/heddle/conformance/internal/suite"
 	"github.com/heddle-ml/heddle/hal"
 	"github.com/heddle-ml/heddle/hal/driver"
+	"github.com/heddle-ml/heddle/hal/isolate"
 	"github.com/heddle-ml/heddle/hal/validate"
 )
 
 // runner is one run of the suite.
 type runner struct {
-	o       Options
-	given   driver.Driver
-	name    string // of the device
-	info    driver.DeviceInfo
-	caps    *hal.Caps
-	claimed suite.Profile
-	cases   []suite.Case
-	scope   []string // profiles that were asked for
-	started time.Time
+	o     Options
+	given driver.Driver
+	name  string // of the device
+	// isolated tells that given is the driver in a process of its own.
+	isolated bool
+	info     driver.DeviceInfo
+	caps     *hal.Caps
+	claimed  suite.Profile
+	cases    []suite.Case
+	scope    []string // profiles that were asked for
+	started  time.Time
 
 	mu      sync.Mutex
 	results []Result
@@ -54,10 +57,17 @@ func newRunner(ctx context.Context, d driver.Driver, o Options) (*runner, error)
 			return nil, fmt.Errorf("conformance: the expectation for %q needs a reference and one of the statuses %s and %s", e.Case, XFail, Waived)
 		}
 	}
-	if info := d.Info(); o.Isolate || info.Foreign && !o.InProcess {
-		_ = info // isolate
+	r := &runner{o: o, given: d, started: time.Now(), isolated: o.Isolate || d.Info().Foreign && !o.InProcess}
+	device := o.DeviceOptions
+	if r.isolated {
+		io, rest, err := isolate.Take(device)
+		if err != nil {
+			return nil, fmt.Errorf("conformance: %w", err)
+		}
+		io.NoBackoff = true // some cases crash the device on purpose, again and again
+		d, device = isolate.Driver(d.Info().Name, d, io), rest
+		r.given = d
 	}
-	r := &runner{o: o, given: d, started: time.Now()}
 	id := o.Device
 	if id == "" {
 		devs, err := d.Probe(ctx)
@@ -71,10 +81,10 @@ func newRunner(ctx context.Context, d driver.Driver, o Options) (*runner, error)
 	}
 	r.info.ID = id
 	options := url.Values{}
-	for k, v := range o.DeviceOptions {
+	for k, v := range device {
 		options.Set(k, v)
 	}
-	// options.Set("isolate", "0") // what is to be isolated is so already
+	options.Set("isolate", "0") // what is to be isolated is so already
 	r.name = d.Info().Name + ":" + id + "?" + options.Encode()
 
 	w := r.worker()
@@ -364,7 +374,7 @@ func (r *runner) finish(res Result) Result {
 func (r *runner) report() Report {
 	rep := Report{
 		Schema: schema, Driver: r.given.Info(), Device: r.info, Caps: *r.caps, Scope: r.scope, Seed: r.o.Seed,
-		Options: maps.Clone(r.o.DeviceOptions), ONNX: r.o.ONNXTests != "", Isolated: r.o.Isolate || r.given.Info().Foreign && !r.o.InProcess,
+		Options: maps.Clone(r.o.DeviceOptions), ONNX: r.o.ONNXTests != "", Isolated: r.isolated,
 		Partial: r.o.Match != nil || r.o.Sample > 0 || len(r.results) < len(r.cases),
 		Started: r.started.UTC().Truncate(time.Second), Seconds: time.Since(r.started).Seconds(),
 		Environment: environment(), Results: r.results, Problems: r.late,
