@@ -13,8 +13,8 @@ import (
 // capsLimit bounds a device's description, in bytes.
 const capsLimit = 4 << 20
 
-// readCaps asks the device what it can do.
-func (d *device) readCaps() (*driver.Caps, error) {
+// readCaps asks the device what it can do. The note about its library is added.
+func (d *device) readCaps(note string) (*driver.Caps, error) {
 	args := &abi.CapsArgs{}
 	text, err := fill("caps", 64<<10, capsLimit, &args.JSON, func() (abi.Status, error) {
 		return callStatus(d, "caps", d.lib.table.Caps, d.handle, args)
@@ -29,6 +29,7 @@ func (d *device) readCaps() (*driver.Caps, error) {
 	if err := checkCaps(c); err != nil {
 		return nil, nonsense("caps", "%v", err)
 	}
+	c.Notes = append(c.Notes, note)
 	d.limit(c)
 	return c, nil
 }

@@ -35,18 +35,15 @@ func (l *library) open(ctx context.Context, number uint32, o driver.OpenOptions,
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	info := &abi.InfoArgs{}
-	var pin runtime.Pinner
-	defer pin.Unpin()
-	var vendor, version [128]byte
-	pin.Pin(info)
-	info.Vendor, info.Version = bufOf(&pin, vendor[:]), bufOf(&pin, version[:])
-	if err := invoke("info", l.table.Info, 0, info); err != nil {
+	count, note, err := l.info()
+	if err != nil {
 		return nil, err
 	}
-	if number >= info.DeviceCount {
-		return nil, fmt.Errorf("device %d: the library has %d devices here, numbered from 0: %w", number, info.DeviceCount, driver.ErrUnavailable)
+	if number >= count {
+		return nil, fmt.Errorf("device %d: the library has %d devices here, numbered from 0: %w", number, count, driver.ErrUnavailable)
 	}
+	var pin runtime.Pinner
+	defer pin.Unpin()
 	args := &abi.OpenArgs{Device: number, Threads: uint32(max(0, o.Threads))}
 	options := make([]abi.Option, 0, len(o.Options))
 	for _, k := range slices.Sorted(maps.Keys(o.Options)) {
@@ -61,12 +58,11 @@ func (l *library) open(ctx context.Context, number uint32, o driver.OpenOptions,
 	}
 	d := &device{lib: l, handle: args.Handle, timeout: timeout,
 		onnx: args.GraphFormat == uint32(abi.GraphFormatONNX), serial: args.DeviceFlags&uint32(abi.DeviceFlagSerial) != 0}
-	var err error
 	switch {
 	case args.GraphFormat > uint32(abi.GraphFormatONNX):
 		err = nonsense("open", "graph format %d is unknown", args.GraphFormat)
 	default:
-		d.caps, err = d.readCaps()
+		d.caps, err = d.readCaps(note)
 	}
 	if err != nil {
 		_ = d.Close() // the reason to report is the other
@@ -74,6 +70,24 @@ func (l *library) open(ctx context.Context, number uint32, o driver.OpenOptions,
 	}
 	d.drainLogs()
 	return d, nil
+}
+
+// infoRoom is the room for a vendor's name and for a version.
+const infoRoom = 1024
+
+// info asks how many devices there are, and whose library it is.
+func (l *library) info() (devices uint32, note string, err error) {
+	var pin runtime.Pinner
+	defer pin.Unpin()
+	vendor, version := make([]byte, infoRoom), make([]byte, infoRoom)
+	args := &abi.InfoArgs{Vendor: bufOf(&pin, vendor), Version: bufOf(&pin, version)}
+	if err := invoke("info", l.table.Info, 0, args); err != nil {
+		return 0, "", err
+	}
+	if args.Vendor.Len > infoRoom || args.Version.Len > infoRoom {
+		return 0, "", nonsense("info", "names of %d and %d bytes in room of %d", args.Vendor.Len, args.Version.Len, infoRoom)
+	}
+	return args.DeviceCount, fmt.Sprintf("library of %s, version %s", printable(vendor[:args.Vendor.Len]), printable(version[:args.Version.Len])), nil
 }
 
 // lock excludes other calls if the device wants that.

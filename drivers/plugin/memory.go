@@ -19,7 +19,7 @@ type memory struct {
 	spec   driver.MemSpec
 	base   uintptr // as the host sees it; 0 if it does not
 	freed  atomic.Bool
-	pin    *runtime.Pinner // of memory of Go's that was imported, else nil
+	pinned bool // it is Go's; see imported
 }
 
 func (d *device) Alloc(ctx context.Context, s driver.MemSpec) (driver.Memory, error) {
@@ -79,8 +79,10 @@ func (m *memory) Free() error {
 		return nil
 	}
 	err := call(m.dev, "free", m.dev.lib.table.Free, m.handle, &abi.NoneArgs{})
-	if m.pin != nil {
-		m.pin.Unpin()
+	if m.pinned {
+		if pin, ok := imported.LoadAndDelete(m); ok {
+			pin.(*runtime.Pinner).Unpin()
+		}
 	}
 	return err
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"runtime"
+	"sync"
 
 	"github.com/heddle-ml/heddle/graph"
 	"github.com/heddle-ml/heddle/hal/abi"
@@ -36,6 +37,12 @@ func (d *device) As(target any) bool {
 }
 
 type importer struct{ *device }
+
+// imported holds the pins of Go's memory that libraries use, by *memory, until
+// it is freed. The library has the address whether anybody here still refers
+// to the memory or not, and a runtime.Pinner that is collected before its
+// Unpin ends the process.
+var imported sync.Map
 
 // shares are the numbers of the ways to share memory.
 var shares = map[driver.ShareKind]abi.Share{driver.MemFD: abi.ShareMemFD, driver.DMABuf: abi.ShareDMABuf, driver.HostPtr: abi.ShareHost}
@@ -72,7 +79,8 @@ func (d importer) Import(ctx context.Context, m driver.External) (driver.Memory,
 		return nil, err
 	}
 	if kind == abi.ShareHost {
-		mem.(*memory).pin = pin
+		mem.(*memory).pinned = true
+		imported.Store(mem, pin)
 	}
 	return mem, nil
 }

@@ -140,6 +140,7 @@ func TestCaps(t *testing.T) {
 	require.Equal(t, "mini-1", c.Fingerprint)
 	require.True(t, c.Queues.Async)
 	require.Contains(t, c.Notes, "C driver ABI 0.1")
+	require.Contains(t, c.Notes, "library of test, version 1")
 	require.Equal(t, "mini", open(t, "fault", "caps-long").Caps().Model, "more room is given when asked for")
 }
 

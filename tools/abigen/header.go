@@ -48,7 +48,7 @@ func header(s *abi.Spec) ([]byte, error) {
 		}
 		p("\n%stypedef struct heddle_%s {\n", comment("", doc), st.Name)
 		for _, f := range st.Fields {
-			b.WriteString(comment("    ", prefix(f)+f.Doc))
+			b.WriteString(comment("    ", fieldDoc(f)))
 			p("    %s%s;\n", declare(f.Type.C), f.Name)
 		}
 		p("} heddle_%s;\n", st.Name)
@@ -90,17 +90,18 @@ func selfName(self string) string {
 	return self
 }
 
-func prefix(f abi.Field) string {
+// fieldDoc says first who writes the field.
+func fieldDoc(f abi.Field) string {
 	if f.Doc == "" {
 		return ""
 	}
 	switch f.Dir {
 	case abi.In:
-		return "In: "
+		return "In. " + f.Doc
 	case abi.Out:
-		return "Out: "
+		return "Out. " + f.Doc
 	}
-	return ""
+	return f.Doc
 }
 
 // declare puts the space between a type and a name where C has it.

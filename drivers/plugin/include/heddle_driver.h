@@ -20,8 +20,8 @@
  * end. Read or write a field that was added after the first version only where
  * HEDDLE_HAS says that it is there. The host clears a structure before it
  * fills it, so a field that a driver does not know stays 0. Structures without
- * a size are values inside of others and never change. Fields called reserved
- * are 0.
+ * a size are values inside of others and never change. Fields marked In are the
+ * host's to fill, those marked Out the driver's; those called reserved are 0.
  *
  * Ownership. What the host passes is the host's, and valid during the call
  * only. Results go into numbers, or into room that the host passes. The driver
@@ -179,15 +179,15 @@ typedef struct heddle_buf {
 
 /* Every structure of arguments begins with one. */
 typedef struct heddle_head {
-    /* In: sizeof of the structure, as the caller was compiled; see HEDDLE_HAS. */
+    /* In. sizeof of the structure, as the caller was compiled; see HEDDLE_HAS. */
     uint32_t size;
     /* 0. */
     uint32_t reserved;
-    /* In: Room of the host's for a message in UTF-8; see heddle_fail. May be NULL. */
+    /* In. Room of the host's for a message in UTF-8; see heddle_fail. May be NULL. */
     char *text;
-    /* In: Bytes of room in text. */
+    /* In. Bytes of room in text. */
     uint32_t text_cap;
-    /* Out: Bytes written there, at most text_cap; read only if the status is not HEDDLE_OK. */
+    /* Out. Bytes written there, at most text_cap; read only if the status is not HEDDLE_OK. */
     uint32_t text_len;
 } heddle_head;
 
@@ -253,22 +253,22 @@ typedef struct heddle_event {
  * so that two sides of different versions can still tell each other so. */
 typedef struct heddle_get_args {
     heddle_head head;
-    /* In: The host's HEDDLE_ABI_MAJOR. */
+    /* In. The host's HEDDLE_ABI_MAJOR. */
     uint32_t abi_major;
-    /* In: The host's HEDDLE_ABI_MINOR. */
+    /* In. The host's HEDDLE_ABI_MINOR. */
     uint32_t abi_minor;
-    /* Out: The driver's table: constant, valid until the process ends. */
+    /* Out. The driver's table: constant, valid until the process ends. */
     const struct heddle_driver_table *table;
 } heddle_get_args;
 
 /* Arguments of info. */
 typedef struct heddle_info_args {
     heddle_head head;
-    /* Out: Name of the vendor. */
+    /* Out. Name of the vendor. */
     heddle_buf vendor;
-    /* Out: Version of the driver. */
+    /* Out. Version of the driver. */
     heddle_buf version;
-    /* Out: Devices that are here, 0 if none; numbered from 0. */
+    /* Out. Devices that are here, 0 if none; numbered from 0. */
     uint32_t device_count;
     /* 0. */
     uint32_t reserved;
@@ -277,31 +277,31 @@ typedef struct heddle_info_args {
 /* Arguments of probe. */
 typedef struct heddle_probe_args {
     heddle_head head;
-    /* In: Its number. */
+    /* In. Its number. */
     uint32_t device;
-    /* Out: enum heddle_kind. */
+    /* Out. enum heddle_kind. */
     uint32_t kind;
-    /* Out: Name of the model. */
+    /* Out. Name of the model. */
     heddle_buf model;
 } heddle_probe_args;
 
 /* Arguments of open. */
 typedef struct heddle_open_args {
     heddle_head head;
-    /* In: Its number. */
+    /* In. Its number. */
     uint32_t device;
-    /* In: Most host threads to compute with; 0: the driver chooses. */
+    /* In. Most host threads to compute with; 0: the driver chooses. */
     uint32_t threads;
-    /* In: What the device's name asks for. Refuse an unknown one with HEDDLE_UNSUPPORTED. */
+    /* In. What the device's name asks for. Refuse an unknown one with HEDDLE_UNSUPPORTED. */
     const heddle_option *options;
     uint32_t option_count;
-    /* Out: enum heddle_graph_format: what supports, compile and load shall be given. */
+    /* Out. enum heddle_graph_format: what supports, compile and load shall be given. */
     uint32_t graph_format;
-    /* Out: Sum of enum heddle_device_flag. */
+    /* Out. Sum of enum heddle_device_flag. */
     uint32_t device_flags;
     /* 0. */
     uint32_t reserved;
-    /* Out: The device's handle. */
+    /* Out. The device's handle. */
     uint64_t handle;
 } heddle_open_args;
 
@@ -313,24 +313,24 @@ typedef struct heddle_none_args {
 /* Arguments of caps. */
 typedef struct heddle_caps_args {
     heddle_head head;
-    /* Out: At most 4 MiB. */
+    /* Out. At most 4 MiB. */
     heddle_buf json;
 } heddle_caps_args;
 
 /* Arguments of supports. */
 typedef struct heddle_supports_args {
     heddle_head head;
-    /* In: As in compile. */
+    /* In. As in compile. */
     const void *graph;
     uint64_t graph_size;
-    /* In: Room of the host's for the answers. Each reason is HEDDLE_REASON_UNANSWERED before: set
+    /* In. Room of the host's for the answers. Each reason is HEDDLE_REASON_UNANSWERED before: set
      * all. */
     heddle_verdict *verdicts;
-    /* In: The number of nodes: the room in verdicts. */
+    /* In. The number of nodes: the room in verdicts. */
     uint32_t verdict_cap;
-    /* Out: How many were answered: all. */
+    /* Out. How many were answered: all. */
     uint32_t verdict_count;
-    /* Out: Room for the reasons. What does not fit is left out: supports never returns
+    /* Out. Room for the reasons. What does not fit is left out: supports never returns
      * HEDDLE_TOO_SMALL. */
     heddle_buf texts;
 } heddle_supports_args;
@@ -338,15 +338,15 @@ typedef struct heddle_supports_args {
 /* Arguments of alloc. */
 typedef struct heddle_alloc_args {
     heddle_head head;
-    /* In: Bytes; may be 0. */
+    /* In. Bytes; may be 0. */
     uint64_t bytes_size;
-    /* In: Index in the caps' heaps. */
+    /* In. Index in the caps' heaps. */
     uint32_t heap;
     /* 0. */
     uint32_t reserved;
-    /* Out: Its handle. */
+    /* Out. Its handle. */
     uint64_t memory;
-    /* Out: Where the host sees it, at a multiple of 64 bytes, until it is freed; NULL if the host
+    /* Out. Where the host sees it, at a multiple of 64 bytes, until it is freed; NULL if the host
      * does not see it. The driver owns it. */
     void *bytes;
 } heddle_alloc_args;
@@ -354,23 +354,23 @@ typedef struct heddle_alloc_args {
 /* Arguments of compile. */
 typedef struct heddle_compile_args {
     heddle_head head;
-    /* In: In the format that open asked for; at a multiple of 16 bytes. Valid during the call: copy
+    /* In. In the format that open asked for; at a multiple of 16 bytes. Valid during the call: copy
      * what you keep. */
     const void *graph;
-    /* In: Bytes. */
+    /* In. Bytes. */
     uint64_t graph_size;
-    /* In: One for each source that the graph refers to; valid during the call. */
+    /* In. One for each source that the graph refers to; valid during the call. */
     const heddle_weight *weights;
     uint32_t weight_count;
     /* 0. */
     uint32_t reserved;
-    /* In: Name for messages and traces. */
+    /* In. Name for messages and traces. */
     heddle_str label;
-    /* In: As in run. */
+    /* In. As in run. */
     const uint32_t *cancel;
-    /* Out: Its handle. */
+    /* Out. Its handle. */
     uint64_t executable;
-    /* Out: Alignment of arguments' offsets in bytes, a power of two of at most 4096; 0 means 64. */
+    /* Out. Alignment of arguments' offsets in bytes, a power of two of at most 4096; 0 means 64. */
     uint32_t arg_align;
     /* 0. */
     uint32_t reserved2;
@@ -379,67 +379,67 @@ typedef struct heddle_compile_args {
 /* Arguments of run. */
 typedef struct heddle_run_args {
     heddle_head head;
-    /* In: Inputs, outputs, states. An argument's planes (data, scales, zero points) follow each
+    /* In. Inputs, outputs, states. An argument's planes (data, scales, zero points) follow each
      * other, each at a multiple of 64 bytes. Nothing outside of outputs and states may be written. */
     const heddle_arg *args;
-    /* In: Values of the graph's symbols, in order, each within its bounds. */
+    /* In. Values of the graph's symbols, in order, each within its bounds. */
     const int64_t *dims;
     uint32_t arg_count;
     uint32_t dim_count;
-    /* In: Give up with HEDDLE_TIMEOUT after so many nanoseconds; 0: never. */
+    /* In. Give up with HEDDLE_TIMEOUT after so many nanoseconds; 0: never. */
     uint64_t timeout_ns;
-    /* In: A word that another thread makes non-zero to stop the call: read it now and then
+    /* In. A word that another thread makes non-zero to stop the call: read it now and then
      * (heddle_cancelled), at least every 10 ms if the hardware lets you, and return
      * HEDDLE_CANCELLED. Valid during the call; may be NULL. */
     const uint32_t *cancel;
-    /* In: Number of the queue that the run belongs to: runs of one queue never overlap. */
+    /* In. Number of the queue that the run belongs to: runs of one queue never overlap. */
     uint64_t queue;
 } heddle_run_args;
 
 /* Arguments of footprint. */
 typedef struct heddle_footprint_args {
     heddle_head head;
-    /* Out: The device's own copies. */
+    /* Out. The device's own copies. */
     uint64_t weights;
-    /* Out: Weights used where they are. */
+    /* Out. Weights used where they are. */
     uint64_t mapped;
-    /* Out: Working memory of one run at the symbols' upper bounds. */
+    /* Out. Working memory of one run at the symbols' upper bounds. */
     uint64_t scratch;
 } heddle_footprint_args;
 
 /* Arguments of import_memory. */
 typedef struct heddle_import_args {
     heddle_head head;
-    /* In: enum heddle_share. */
+    /* In. enum heddle_share. */
     uint32_t kind;
-    /* In: The host's descriptor, valid during the call: map or duplicate it. -1 for an address. */
+    /* In. The host's descriptor, valid during the call: map or duplicate it. -1 for an address. */
     int32_t fd;
-    /* In: The address, valid until the memory is freed; else NULL. */
+    /* In. The address, valid until the memory is freed; else NULL. */
     void *address;
-    /* In: Bytes, from the beginning. */
+    /* In. Bytes, from the beginning. */
     uint64_t bytes_size;
-    /* Out: As in alloc. */
+    /* Out. As in alloc. */
     uint64_t memory;
-    /* Out: As in alloc. */
+    /* Out. As in alloc. */
     void *bytes;
 } heddle_import_args;
 
 /* Arguments of copy. */
 typedef struct heddle_copy_args {
     heddle_head head;
-    /* In: Memory. */
+    /* In. Memory. */
     uint64_t dst;
-    /* In: Of the first row. */
+    /* In. Of the first row. */
     uint64_t dst_offset;
-    /* In: Bytes from row to row. */
+    /* In. Bytes from row to row. */
     uint64_t dst_stride;
-    /* In: Memory. */
+    /* In. Memory. */
     uint64_t src;
     uint64_t src_offset;
     uint64_t src_stride;
-    /* In: Bytes in a row. */
+    /* In. Bytes in a row. */
     uint64_t bytes_size;
-    /* In: At least 1. */
+    /* In. At least 1. */
     uint64_t rows;
 } heddle_copy_args;
 
@@ -448,7 +448,7 @@ typedef struct heddle_fill_args {
     heddle_head head;
     uint64_t offset;
     uint64_t bytes_size;
-    /* In: A byte. */
+    /* In. A byte. */
     uint32_t value;
     /* 0. */
     uint32_t reserved;
@@ -459,7 +459,7 @@ typedef struct heddle_upload_args {
     heddle_head head;
     uint64_t offset;
     uint64_t bytes_size;
-    /* In: The host's; valid during the call. */
+    /* In. The host's; valid during the call. */
     const void *host;
 } heddle_upload_args;
 
@@ -468,24 +468,24 @@ typedef struct heddle_download_args {
     heddle_head head;
     uint64_t offset;
     uint64_t bytes_size;
-    /* In: The host's; valid during the call. */
+    /* In. The host's; valid during the call. */
     void *host;
 } heddle_download_args;
 
 /* Arguments of save. */
 typedef struct heddle_save_args {
     heddle_head head;
-    /* Out: At most 4 GiB. */
+    /* Out. At most 4 GiB. */
     heddle_buf blob;
 } heddle_save_args;
 
 /* Arguments of judge. */
 typedef struct heddle_judge_args {
     heddle_head head;
-    /* In: Valid during the call. */
+    /* In. Valid during the call. */
     const void *blob;
     uint64_t blob_size;
-    /* Out: enum heddle_compat. */
+    /* Out. enum heddle_compat. */
     uint32_t compat;
     /* 0. */
     uint32_t reserved;
@@ -494,24 +494,24 @@ typedef struct heddle_judge_args {
 /* Arguments of load. */
 typedef struct heddle_load_args {
     heddle_head head;
-    /* In: Valid during the call. */
+    /* In. Valid during the call. */
     const void *blob;
     uint64_t blob_size;
-    /* In: In the format that open asked for; at a multiple of 16 bytes. Valid during the call: copy
+    /* In. In the format that open asked for; at a multiple of 16 bytes. Valid during the call: copy
      * what you keep. */
     const void *graph;
-    /* In: Bytes. */
+    /* In. Bytes. */
     uint64_t graph_size;
-    /* In: One for each source that the graph refers to; valid during the call. */
+    /* In. One for each source that the graph refers to; valid during the call. */
     const heddle_weight *weights;
     uint32_t weight_count;
     /* 0. */
     uint32_t reserved;
-    /* In: Name for messages and traces. */
+    /* In. Name for messages and traces. */
     heddle_str label;
-    /* Out: Its handle. */
+    /* Out. Its handle. */
     uint64_t executable;
-    /* Out: Alignment of arguments' offsets in bytes, a power of two of at most 4096; 0 means 64. */
+    /* Out. Alignment of arguments' offsets in bytes, a power of two of at most 4096; 0 means 64. */
     uint32_t arg_align;
     /* 0. */
     uint32_t reserved2;
@@ -526,13 +526,13 @@ typedef struct heddle_logs_args {
 /* Arguments of drain_events. */
 typedef struct heddle_events_args {
     heddle_head head;
-    /* In: Room of the host's. */
+    /* In. Room of the host's. */
     heddle_event *events;
-    /* In: Events that it has room for. */
+    /* In. Events that it has room for. */
     uint32_t event_cap;
-    /* Out: Events written. */
+    /* Out. Events written. */
     uint32_t event_count;
-    /* Out: Events dropped since the call before, for lack of room in the driver. */
+    /* Out. Events dropped since the call before, for lack of room in the driver. */
     uint64_t lost;
 } heddle_events_args;
 
@@ -626,11 +626,11 @@ typedef int32_t (*heddle_drain_events_fn)(uint64_t device, heddle_events_args *a
 /* What a driver can do. The first 16 bytes keep their places in every major version. A NULL
  * function, and one behind the end that size states, is one that the driver lacks. */
 typedef struct heddle_driver_table {
-    /* Out: sizeof(heddle_driver_table), as the driver was compiled. */
+    /* Out. sizeof(heddle_driver_table), as the driver was compiled. */
     uint32_t size;
-    /* Out: HEDDLE_ABI_MAJOR, as the driver was compiled. The host refuses another one than its own. */
+    /* Out. HEDDLE_ABI_MAJOR, as the driver was compiled. The host refuses another one than its own. */
     uint32_t abi_major;
-    /* Out: HEDDLE_ABI_MINOR, as the driver was compiled. Any will do. */
+    /* Out. HEDDLE_ABI_MINOR, as the driver was compiled. Any will do. */
     uint32_t abi_minor;
     /* 0. */
     uint32_t reserved;
