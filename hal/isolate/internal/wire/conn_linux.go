@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -22,7 +24,9 @@ type Conn struct {
 	n, oobn  int
 	flags    int
 	err      error
-	recv     func(fd uintptr) bool
+	recv     func(fd uintptr) bool // with files
+	read     func(fd uintptr) bool // without
+	spun     bool                  // since the last message
 }
 
 // Pair makes a connected pair of sockets, both closed on exec.
@@ -49,15 +53,45 @@ func NewConn(fd int) (*Conn, error) {
 		return nil, err
 	}
 	c := &Conn{f: f, raw: raw, oob: make([]byte, unix.CmsgSpace(4*maxFiles))}
-	c.recv = func(fd uintptr) bool {
-		for {
-			c.n, c.oobn, c.flags, _, c.err = unix.Recvmsg(int(fd), c.buf, c.oob, unix.MSG_CMSG_CLOEXEC)
-			if c.err != unix.EINTR {
-				return c.err != unix.EAGAIN
-			}
-		}
-	}
+	c.recv = func(fd uintptr) bool { return c.spin(int(fd), c.msg) }
+	c.read = func(fd uintptr) bool { return c.spin(int(fd), c.plain) }
 	return c, nil
+}
+
+func (c *Conn) msg(fd int) {
+	c.n, c.oobn, c.flags, _, c.err = unix.Recvmsg(fd, c.buf, c.oob, unix.MSG_CMSG_CLOEXEC)
+}
+
+func (c *Conn) plain(fd int) { c.n, c.err = unix.Read(fd, c.buf) }
+
+// spinTime is how long receiving looks again and again before it sleeps. To
+// be woken takes longer than what many batches take; the time is spent once
+// after each message.
+const spinTime = 30 * time.Microsecond
+
+// spin receives until there is a message, or there was none for a while.
+func (c *Conn) spin(fd int, receive func(int)) bool {
+	var until time.Time
+	for {
+		receive(fd)
+		switch {
+		case c.err == unix.EINTR:
+			continue
+		case c.err != unix.EAGAIN:
+			c.spun = false
+			return true
+		case c.spun || runtime.NumCPU() == 1:
+			return false
+		}
+		t := time.Now()
+		if until.IsZero() {
+			until = t.Add(spinTime)
+		} else if t.After(until) {
+			c.spun = true
+			return false
+		}
+		runtime.Gosched() // whoever was just told something works first
+	}
 }
 
 // maxFiles is how many files are accepted with one message, to be closed if
@@ -102,11 +136,18 @@ func (c *Conn) SendFile(frame []byte, fd int) error {
 
 // Recv receives a frame into buf, which has room for MaxFrame+1 bytes. Files that come with it are dropped.
 func (c *Conn) Recv(buf []byte, f *Frame) error {
-	n, err := c.f.Read(buf)
-	if err != nil {
+	c.buf = buf
+	err := c.raw.Read(c.read)
+	c.buf = nil
+	switch {
+	case err != nil:
 		return err
+	case c.err != nil:
+		return c.err
+	case c.n == 0:
+		return io.EOF
 	}
-	return f.Decode(buf[:n])
+	return f.Decode(buf[:c.n])
 }
 
 // RecvFile receives a frame, and the file that came with it, -1 without one.

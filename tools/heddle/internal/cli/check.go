@@ -103,7 +103,7 @@ func (a *app) check(ctx context.Context, f *checkFlags) error {
 		}
 		defer dump.Discard()
 	}
-	rep, err := check.Run(ctx, string(f.model), expected, check.Options{Registry: a.env.Registry, Policy: policy, Atol: f.atol})
+	rep, err := check.Run(ctx, string(f.model), expected, check.Options{Registry: f.place.registry(a), Policy: policy, Atol: f.atol})
 	if err != nil {
 		if text := message(err); ctx.Err() == nil && !strings.Contains(text, string(f.model)) && !strings.Contains(text, expected) {
 			return fmt.Errorf("model %s: %s", f.model, text)
