@@ -1,5 +1,10 @@
-// Package cache holds the cases that are about compiled blobs: saving, judging, restoring, refusing.
+// Package cache holds the cases that save compiled executables and restore
+// them: what comes back computes the same, and a blob that is damaged or
+// somebody else's is refused, or computes right all the same. No profile asks
+// for a cache; a device that has one is held to all of this.
 //
-// Package cache imports what package suite does, and suite; see the table of
-// rooms in internal/depcheck.
+// Blobs and executables are the driver's own here, behind validation but below
+// package hal, which has no cache.
+//
+// Package cache imports what package suite does, and suite.
 package cache
