@@ -50,9 +50,8 @@ func Simplest(d *hal.Device) (*Simple, error) {
 			}
 			if !slices.ContainsFunc(vs, func(v hal.Verdict) bool { return !v.OK }) {
 				size, _ := elem.Bytes(side * side)
-				computes := slices.ContainsFunc(d.Caps().Profiles, func(p string) bool { return p != "skeleton" })
-				return &Simple{Graph: g, Inputs: c.inputs, Bytes: size, op: c.op, elem: elem, computes: computes}, nil
-			} else if refused == "" {
+				return &Simple{Graph: g, Inputs: c.inputs, Bytes: size, op: c.op, elem: elem, computes: Computes(d.Caps())}, nil
+			} else if refused == "" && len(vs) > 0 {
 				refused = vs[0].Text
 			}
 		}
@@ -227,4 +226,21 @@ func (s *Simple) Run(ctx context.Context, r *Rig, x *hal.Executable, seed uint64
 		}
 	}
 	return nil
+}
+
+// Chain returns a graph of n nodes that do the same one after the other.
+func (s *Simple) Chain(n int) (*graph.Graph, error) {
+	b := graph.NewBuilder("chain", ops.Standard)
+	x := b.Input("x0", graph.OfInts(s.elem, side, side))
+	in := []graph.ValueID{x}
+	if s.Inputs > 1 {
+		in = append(in, b.Input("x1", graph.OfInts(s.elem, side, side)))
+	} else if s.op == "Reshape" {
+		in = append(in, b.Ints(side, side))
+	}
+	for range n {
+		in[0] = b.Op(s.op, in)
+	}
+	b.Output("y", in[0])
+	return b.Build()
 }

@@ -84,8 +84,8 @@ func Children() []int {
 
 // Growth compares what the process holds with what it held before n rounds of
 // something, and returns an error when a round left anything behind: what ends
-// late is given some seconds. perRound is the memory that a round may cost:
-// allocators keep some.
+// late is given some seconds. perRound is the memory that a round may cost,
+// of which Go's own objects are a quarter: allocators keep some.
 func (before Usage) Growth(what string, n int, perRound int64) error {
 	var err error
 	for end := time.Now().Add(5 * time.Second); ; time.Sleep(50 * time.Millisecond) {
@@ -95,13 +95,16 @@ func (before Usage) Growth(what string, n int, perRound int64) error {
 	}
 }
 
-// slack is the memory that comes and goes by itself.
-const slack = 8 << 20
+// Memory that comes and goes by itself: what the system counts by pages and
+// allocators keep, and what Go counts by objects.
+const (
+	slack  = 16 << 20
+	little = 1 << 20
+)
 
 func (before Usage) compare(now Usage, what string, n int, perRound int64) error {
 	// A runtime has a few of its own that come late.
 	const few = 3
-	limit := slack + perRound*int64(n)
 	switch {
 	case now.Goroutines > before.Goroutines+few:
 		return fmt.Errorf("%d rounds of %s: %d goroutines have become %d", n, what, before.Goroutines, now.Goroutines)
@@ -109,9 +112,9 @@ func (before Usage) compare(now Usage, what string, n int, perRound int64) error
 		return fmt.Errorf("%d rounds of %s: %d open descriptors have become %d", n, what, before.Descriptors, now.Descriptors)
 	case now.Children > before.Children:
 		return fmt.Errorf("%d rounds of %s: %d child processes have become %d", n, what, before.Children, now.Children)
-	case now.Heap-before.Heap > limit:
+	case now.Heap-before.Heap > little+perRound*int64(n)/4:
 		return fmt.Errorf("%d rounds of %s: the heap has grown by %d KiB, %d bytes each", n, what, (now.Heap-before.Heap)>>10, (now.Heap-before.Heap)/int64(n))
-	case before.Resident >= 0 && now.Resident-before.Resident > limit+slack:
+	case before.Resident >= 0 && now.Resident-before.Resident > slack+perRound*int64(n):
 		return fmt.Errorf("%d rounds of %s: memory has grown by %d KiB, %d bytes each", n, what, (now.Resident-before.Resident)>>10, (now.Resident-before.Resident)/int64(n))
 	}
 	return nil
