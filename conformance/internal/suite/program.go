@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 
 	"github.com/heddle-ml/heddle/conformance/internal/tol"
 	"github.com/heddle-ml/heddle/graph"
@@ -231,6 +232,7 @@ func accumulator(c *driver.Caps) enc.Elem {
 // lie one behind the other.
 func JudgeOf(g *graph.Graph, v graph.ValueID, at dim.Binding) tol.Judge {
 	j := tol.Judge{K: 1}
+	inner := enc.Invalid // a narrow type that numbers pass through inside of a node
 	depth := map[graph.ValueID]int{}
 	var walk func(v graph.ValueID) int
 	walk = func(v graph.ValueID) int {
@@ -242,7 +244,7 @@ func JudgeOf(g *graph.Graph, v graph.ValueID, at dim.Binding) tol.Judge {
 		}
 		id := g.Values[v].Def
 		n := &g.Nodes[id]
-		if e := g.Values[v].Type.Elem; e == enc.F16 || e == enc.BF16 {
+		if e := g.Values[v].Type.Elem; isHalf(e) {
 			j.Narrowest = e
 		}
 		d := 0
@@ -256,6 +258,17 @@ func JudgeOf(g *graph.Graph, v graph.ValueID, at dim.Binding) tol.Judge {
 			if j.Narrowest = enc.F16; e.Kind != enc.Plain || e.Store == enc.BF16 {
 				j.Narrowest = enc.BF16
 			}
+		}
+		if t := n.Attrs.Elem("softmax_precision", enc.Invalid); isHalf(t) {
+			inner = t
+		}
+		for _, in := range n.In { // decoded, reals of a narrow type may be rounded to it
+			if in != graph.NoValue && g.Values[in].Type.Enc.Kind != enc.Plain && isHalf(g.Values[in].Type.Elem) {
+				inner = g.Values[in].Type.Elem
+			}
+		}
+		if _, ok := tol.Operators[n.Op.Name]; ok && n.Op.Domain == "" && !slices.Contains(j.Operators, n.Op.Name) {
+			j.Operators = append(j.Operators, n.Op.Name)
 		}
 		if op := ops.Get(n.Op.Domain, n.Op.Name); op != nil && op.Class != ops.Exact {
 			d++
@@ -271,8 +284,13 @@ func JudgeOf(g *graph.Graph, v graph.ValueID, at dim.Binding) tol.Judge {
 	if t := g.Values[v].Type.Elem; j.Narrowest == t {
 		j.Narrowest = enc.Invalid
 	}
+	if inner != enc.Invalid {
+		j.Narrowest = inner
+	}
 	return j
 }
+
+func isHalf(e enc.Elem) bool { return e == enc.F16 || e == enc.BF16 }
 
 // terms is about how many terms each element of a node's results sums.
 func terms(g *graph.Graph, id graph.NodeID, at dim.Binding) int64 {

@@ -63,7 +63,7 @@ func (j Judge) Compare(want, got *oracle.Tensor) (Stats, error) {
 func (j Judge) codes(want, got *oracle.Tensor) (s Stats, err error) {
 	n := want.Len()
 	s.Elements = n
-	allowed := Table[j.Class].Codes
+	allowed := j.rule().Codes
 	if j.Stepwise && j.Class != ops.Exact || j.Nodes > 1 && allowed > 0 {
 		allowed = max(allowed, 1)
 	}

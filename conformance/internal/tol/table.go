@@ -36,6 +36,19 @@ var Table = map[ops.Class]Rule{
 		Why: "a real near the middle between two codes falls to either side"},
 }
 
+// Operators holds what single operators need beyond their class: each figure is
+// the larger of both.
+var Operators = map[string]Rule{
+	"Softmax": {Units: 48,
+		Why: "the difference to the largest element, which may be 40, is rounded before exp turns its error into a relative one"},
+	"Gelu": {Sum: 2,
+		Why: "for negative numbers it is x times a difference of nearly equal numbers, which is off by a unit of them"},
+	"Sum":  {Sum: 4, Why: "each addition rounds, and what is left may be less than what was added"},
+	"Mean": {Sum: 4, Why: "as for Sum"},
+	"RotaryEmbedding": {Sum: 2,
+		Why: "a difference of two products, which may be less than both"},
+}
+
 // narrow is Units for types that are narrower than what devices compute in:
 // however the result was made, it was rounded once or twice at the end.
 const narrow = 1.5
@@ -92,11 +105,23 @@ type Judge struct {
 	// Narrowest is the narrowest floating-point type of any value on the way,
 	// Invalid if that is the output's.
 	Narrowest enc.Elem
+	// Operators are those on the way that have rules of their own.
+	Operators []string
+}
+
+// rule is that of the class and of the operators.
+func (j Judge) rule() Rule {
+	r := Table[j.Class]
+	for _, name := range j.Operators {
+		o := Operators[name]
+		r.Units, r.Sum, r.Growth, r.Codes = max(r.Units, o.Units), max(r.Sum, o.Sum), max(r.Growth, o.Growth), max(r.Codes, o.Codes)
+	}
+	return r
 }
 
 // limits returns the factors of |w| and of max(|w|, r), and the least error.
 func (j Judge) limits(out enc.Elem) (own, common, floor float64) {
-	r := Table[j.Class]
+	r := j.rule()
 	acc := ulp(enc.F32)
 	switch {
 	case j.Accumulate == enc.F16 || j.Accumulate == enc.BF16:
@@ -113,7 +138,7 @@ func (j Judge) limits(out enc.Elem) (own, common, floor float64) {
 		units = narrow
 	}
 	own = units * u
-	if j.Narrowest.Valid() && ulp(j.Narrowest) > u {
+	if j.Narrowest.Valid() && ulp(j.Narrowest) > ulp(enc.F32) {
 		common += 4 * ulp(j.Narrowest) // inner results are rounded to it
 	}
 	common += (r.Sum + r.Growth*math.Sqrt(float64(max(1, j.K)))) * acc
