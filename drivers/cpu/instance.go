@@ -322,6 +322,7 @@ func (b *build) operands(c *call, low *lowering) error {
 			u := b.temp(t.elem, t.shape...)
 			b.cast(u, t.stored())
 			c.in[i] = u
+		case i == 0 && t.state >= 0 && ops.Standard.Updates(c.Op): // in place
 		case t.elem == enc.Bool && t.place == inArg:
 			// Whoever wrote the bytes may call anything but 0 true; kernels
 			// want 1.

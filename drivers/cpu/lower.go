@@ -178,7 +178,11 @@ func caps(t *kern.Table, workers int) *driver.Caps {
 	}
 	for _, o := range ops.List() {
 		l, ok := lowerings[opKey{o.Ref.Domain, o.Ref.Name}]
-		if !ok {
+		switch {
+		case ok:
+		case o.Decompose != nil && !o.Updates:
+			l.elems = o.Inputs[0].Types // as far as its parts take them
+		default:
 			continue
 		}
 		oc := driver.OpCap{Domain: o.Ref.Domain, Name: o.Ref.Name}
