@@ -347,7 +347,11 @@ func TestImport(t *testing.T) {
 	require.EqualValues(t, 42, hb[3])
 	require.NoError(t, m.Free())
 
-	for _, bad := range []driver.External{{Kind: "smoke"}, {Kind: driver.MemFD, FD: -1, Size: 4}, {Kind: driver.MemFD, FD: 1 << 20, Size: 4096}, {Kind: driver.MemFD, FD: 0, Size: -1}} {
+	for _, kind := range []driver.ShareKind{"smoke", driver.DMABuf} {
+		_, err := im.Import(ctx, driver.External{Kind: kind, FD: int(f.Fd()), Size: 4096})
+		require.ErrorIs(t, err, driver.ErrUnsupported, "no heap takes it")
+	}
+	for _, bad := range []driver.External{{Kind: driver.MemFD, FD: -1, Size: 4}, {Kind: driver.MemFD, FD: 1 << 20, Size: 4096}, {Kind: driver.MemFD, FD: 0, Size: -1}} {
 		_, err := im.Import(ctx, bad)
 		require.Error(t, err, "%v", bad)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"runtime"
+	"slices"
 	"sync"
 
 	"github.com/heddle-ml/heddle/graph"
@@ -53,9 +54,10 @@ func (d importer) Import(ctx context.Context, m driver.External) (driver.Memory,
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	kind, ok := shares[m.Kind]
-	if !ok {
-		return nil, fmt.Errorf("importing %q: %w", m.Kind, driver.ErrUnsupported)
+	kind := shares[m.Kind]
+	heap := slices.IndexFunc(d.caps.Heaps, func(h driver.Heap) bool { return slices.Contains(h.Import, m.Kind) })
+	if kind == 0 || heap < 0 {
+		return nil, fmt.Errorf("importing %q, which no heap of the device takes: %w", m.Kind, driver.ErrUnsupported)
 	}
 	args := &abi.ImportArgs{Kind: uint32(kind), FD: -1, BytesSize: uint64(max(0, m.Size))}
 	pin := new(runtime.Pinner) // for as long as the memory lives
@@ -72,7 +74,6 @@ func (d importer) Import(ctx context.Context, m driver.External) (driver.Memory,
 		pin.Unpin()
 		return nil, err
 	}
-	heap := d.importHeap(m.Kind)
 	mem, err := d.newMemory("import_memory", driver.MemSpec{Size: int64(args.BytesSize), Heap: heap}, args.Memory, args.Bytes, d.caps.Heaps[heap].HostVisible)
 	if err != nil {
 		pin.Unpin()
@@ -83,18 +84,6 @@ func (d importer) Import(ctx context.Context, m driver.External) (driver.Memory,
 		imported.Store(mem, pin)
 	}
 	return mem, nil
-}
-
-// importHeap is the heap that takes imports of a kind, else the first.
-func (d *device) importHeap(kind driver.ShareKind) int {
-	for i, h := range d.caps.Heaps {
-		for _, k := range h.Import {
-			if k == kind {
-				return i
-			}
-		}
-	}
-	return 0
 }
 
 type cacher struct{ *device }
