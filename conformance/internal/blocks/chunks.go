@@ -89,7 +89,7 @@ func (s schedule) run(ctx context.Context, e *suite.Env, p *suite.Program, d dec
 	defer r.Close()
 	out := p.Graph.Outputs[0]
 	var got *oracle.Result
-	at := int64(0)
+	at, end := int64(0), int64(0)
 	for i, n := range s.chunks {
 		x := rows(text, 1, at, n)
 		if s.padded > n && n > 1 { // a single token is decoded by an executable of its own
@@ -102,6 +102,7 @@ func (s schedule) run(ctx context.Context, e *suite.Env, p *suite.Program, d dec
 		if err := p.Compare(e, r, out.Value, bind, rows(want.Outputs[out.Name], 1, at, n), rows(got.Outputs[out.Name], 1, 0, n)); err != nil {
 			return fmt.Errorf("run %d, tokens %d to %d: %w", i+1, at+1, at+n, err)
 		}
+		end = max(end, at+x.Shape[1])
 		at += n
 	}
 	for _, st := range p.Graph.States {
@@ -111,6 +112,11 @@ func (s schedule) run(ctx context.Context, e *suite.Env, p *suite.Program, d dec
 		}
 		if err := p.Compare(e, r, st.Out, dim.Binding{"chunk": s.total}, rows(want.States[st.Name], 2, 0, s.total), rows(t, 2, 0, s.total)); err != nil {
 			return fmt.Errorf("state %s after all runs: %w", st.Name, err)
+		}
+		for i, f := range rows(t, 2, end, d.capacity-end).F {
+			if f != 0 {
+				return fmt.Errorf("state %s after all runs: a row behind the %d that were written has changed: %g at %d", st.Name, end, f, i)
+			}
 		}
 	}
 	return nil

@@ -254,10 +254,8 @@ func JudgeOf(g *graph.Graph, v graph.ValueID, at dim.Binding) tol.Judge {
 		if e := g.Values[v].Type.Enc; e != (enc.Encoding{}) && d > 0 {
 			// A state that is stored narrower than what is written to it was
 			// computed in: a number near the middle between two codes falls to
-			// either side.
-			if j.Narrowest = enc.F16; e.Kind != enc.Plain || e.Store == enc.BF16 {
-				j.Narrowest = enc.BF16
-			}
+			// either side. Few do, and what reads the state averages.
+			j.Narrowest = enc.F16
 		}
 		if t := n.Attrs.Elem("softmax_precision", enc.Invalid); isHalf(t) {
 			inner = t
