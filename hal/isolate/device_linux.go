@@ -260,6 +260,7 @@ const byeGrace = 3 * time.Second
 
 // Close closes the device and ends the child.
 func (d *device) Close() error {
+	d.l.closing.Store(true)
 	err := d.l.drop(wire.Bye, 0, 0)
 	d.l.close(byeGrace)
 	return err

@@ -36,10 +36,11 @@ type link struct {
 	timelines []weak.Pointer[timeline]
 	prune     int // length of timelines at which dead ones are removed
 
-	ending sync.Once
-	lost   atomic.Pointer[lostError]
-	gone   chan struct{} // closed when lost is set
-	ended  sync.WaitGroup
+	closing atomic.Bool // the device is being closed: its end is no loss
+	ending  sync.Once
+	lost    atomic.Pointer[lostError]
+	gone    chan struct{} // closed when lost is set
+	ended   sync.WaitGroup
 
 	// For watch.
 	busy   atomic.Int64 // calls and batches that are not answered
@@ -236,6 +237,9 @@ func (l *link) receive() {
 		}
 		switch {
 		case err == nil:
+		case l.closing.Load():
+			l.shut(byeGrace)
+			return
 		case errors.Is(err, io.EOF) || errors.Is(err, unix.ECONNRESET) || errors.Is(err, os.ErrClosed):
 			l.fail("", nil)
 			return
@@ -315,8 +319,14 @@ func (l *link) fail(reason string, also error) {
 	})
 }
 
-// close ends the link without a loss.
+// close ends the link without a loss and waits for its goroutines.
 func (l *link) close(grace time.Duration) {
+	l.shut(grace)
+	l.ended.Wait()
+}
+
+// shut ends the link without a loss.
+func (l *link) shut(grace time.Duration) {
 	l.ending.Do(func() {
 		_ = l.conn.Close()
 		if l.proc != nil {
@@ -324,7 +334,6 @@ func (l *link) close(grace time.Duration) {
 		}
 		l.finish(&lostError{"the device was closed", []error{driver.ErrClosed}})
 	})
-	l.ended.Wait()
 }
 
 // finish makes the end known.

@@ -137,7 +137,6 @@ func (s *server) handle(ctx context.Context, c *call, q *queue) (out []byte, err
 		}
 		return nil, q.close()
 	case wire.Bye:
-		c.bye = true
 		return nil, s.bye(d)
 	}
 	return nil, fmt.Errorf("%s: %w", c.Kind, wire.ErrGarbage)

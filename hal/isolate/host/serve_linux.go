@@ -60,7 +60,6 @@ type call struct {
 	wire.Frame
 	file    int
 	mapping *wire.Mapping
-	bye     bool
 }
 
 func (c *call) close() {
@@ -206,9 +205,6 @@ func (s *server) start(c *call) error {
 		delete(s.calls, c.ID)
 		s.mu.Unlock()
 		s.reply(c.ID, payload, err)
-		if c.bye {
-			_ = s.conn.Close()
-		}
 	})
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -15,8 +16,9 @@ import (
 // Conn is one end of the socket. Send and SendFile are safe for concurrent
 // use, one message being one system call; receiving is for one goroutine.
 type Conn struct {
-	f   *os.File
-	raw syscall.RawConn
+	f      *os.File
+	raw    syscall.RawConn
+	closed atomic.Bool
 
 	// What the callbacks of the poller exchange, kept here so that receiving
 	// allocates nothing.
@@ -101,7 +103,7 @@ const maxFiles = 8
 // Send sends a frame.
 func (c *Conn) Send(frame []byte) error {
 	_, err := c.f.Write(frame)
-	return err
+	return c.why(err)
 }
 
 // TrySend sends a frame if the socket has room for it at once.
@@ -110,10 +112,10 @@ func (c *Conn) TrySend(frame []byte) error {
 	err := c.raw.Control(func(s uintptr) {
 		sent = unix.Send(int(s), frame, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
 	})
-	if err != nil {
-		return err
+	if err == nil {
+		err = sent
 	}
-	return sent
+	return c.why(err)
 }
 
 // SendFile sends a frame with a file, which stays the caller's.
@@ -128,10 +130,10 @@ func (c *Conn) SendFile(frame []byte, fd int) error {
 			}
 		}
 	})
-	if err != nil {
-		return err
+	if err == nil {
+		err = sent
 	}
-	return sent
+	return c.why(err)
 }
 
 // Recv receives a frame into buf, which has room for MaxFrame+1 bytes. Files that come with it are dropped.
@@ -141,9 +143,9 @@ func (c *Conn) Recv(buf []byte, f *Frame) error {
 	c.buf = nil
 	switch {
 	case err != nil:
-		return err
+		return c.why(err)
 	case c.err != nil:
-		return c.err
+		return c.why(c.err)
 	case c.n == 0:
 		return io.EOF
 	}
@@ -159,7 +161,7 @@ func (c *Conn) RecvFile(buf []byte, f *Frame) (fd int, err error) {
 		err = c.err
 	}
 	if err != nil {
-		return -1, err
+		return -1, c.why(err)
 	}
 	fd, err = c.file()
 	if err == nil && c.n == 0 {
@@ -195,5 +197,20 @@ func (c *Conn) file() (int, error) {
 	return -1, garbage("a message with %d files", len(fds))
 }
 
-// Close closes the socket; who receives or sends is let go.
-func (c *Conn) Close() error { return c.f.Close() }
+// why tells the errors of a closed socket from others: the poller has its
+// own.
+func (c *Conn) why(err error) error {
+	if err != nil && c.closed.Load() {
+		return os.ErrClosed
+	}
+	return err
+}
+
+// Close closes the socket; who receives or sends is let go. Calling it again
+// does nothing.
+func (c *Conn) Close() error {
+	if c.closed.Swap(true) {
+		return nil
+	}
+	return c.f.Close()
+}
