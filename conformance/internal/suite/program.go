@@ -289,23 +289,3 @@ func JudgeOf(g *graph.Graph, v graph.ValueID, at dim.Binding) tol.Judge {
 }
 
 func isHalf(e enc.Elem) bool { return e == enc.F16 || e == enc.BF16 }
-
-// terms is about how many terms each element of a node's results sums.
-func terms(g *graph.Graph, id graph.NodeID, at dim.Binding) int64 {
-	c, err := ops.CostOf(g, id, at)
-	if err != nil {
-		return 1
-	}
-	elements := 1.0
-	for _, v := range g.Nodes[id].Out {
-		if v == graph.NoValue {
-			continue
-		}
-		if shape, err := g.Values[v].Type.Shape.Eval(at); err == nil {
-			if n, err := dim.Count(shape); err == nil {
-				elements = max(elements, float64(n))
-			}
-		}
-	}
-	return max(1, int64(c.FLOPs/elements/2))
-}
