@@ -275,8 +275,7 @@ func score(turns []turn, o models.Options) func(ctx context.Context, e *suite.En
 			if n != len(t.answers[0].tokens)+1 {
 				return fmt.Errorf("the answer was scored by %d tokens, want %d", n, len(t.answers[0].tokens)+1)
 			}
-			// Where the oracle is sure the entropy is small, and so are errors.
-			want, limit := t.crossEntropy(t.answers[0], sub.stop), limitOf(e, asStored).clear/10
+			want, limit := t.crossEntropy(t.answers[0], sub.stop), limitOf(e, asStored).nats
 			e.Note("cross entropy of %d tokens: %.6f nats, the oracle's is %.6f", n, got, want)
 			if !(math.Abs(got-want) <= limit) {
 				return fmt.Errorf("the cross entropy is %.6f nats, want %.6f (within %g)", got, want, limit)
