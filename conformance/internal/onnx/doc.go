@@ -1,5 +1,6 @@
-// Package onnx holds the cases that are the ONNX project's own, read from a folder.
+// Package onnx holds the cases that are the ONNX project's own, read from a
+// folder that the caller names: they are not part of this repository.
 //
-// Package onnx imports what package suite does, and suite; see the table of
-// rooms in internal/depcheck.
+// Package onnx imports what package suite does, suite, and
+// internal/onnxcases; see the table of rooms in internal/depcheck.
 package onnx
