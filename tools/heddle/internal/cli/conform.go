@@ -421,8 +421,11 @@ func (a *app) printProfiles(profiles []conformance.ProfileResult) error {
 	return t.Write(w)
 }
 
-// listed bounds the failures that are printed for people.
-const listed = 40
+// Failures that are printed for people are bounded in number and length.
+const (
+	listed      = 40
+	reasonRunes = 600
+)
 
 func (a *app) printFailures(title string, list []failure) {
 	if len(list) == 0 {
@@ -436,6 +439,9 @@ func (a *app) printFailures(title string, list []failure) {
 			text += " (" + tty.OneLine(x.Reference) + ")"
 		}
 		fmt.Fprintf(w, "  %s  %s\n", w.Bold(x.ID), x.Status)
+		if r := []rune(text); len(r) > reasonRunes {
+			text = string(r[:reasonRunes]) + " ..."
+		}
 		for _, line := range wrap(text, w.Width()-6) {
 			fmt.Fprintf(w, "      %s\n", line)
 		}
