@@ -16,7 +16,8 @@ var (
 	// parts are stored in: the reader must encode it anew.
 	ErrDerived = errors.New("the weight is derived: it is stored in another encoding")
 	// ErrNoData is wrapped when a part has no bytes, in a graph that is only
-	// planned with.
+	// planned with, or when its source is not given or shorter than the graph
+	// says.
 	ErrNoData = errors.New("the weight has no data")
 	// ErrLayout is wrapped when slices cut blocks apart, or parts that are
 	// joined have scales of their own where the encoding has one.
@@ -177,7 +178,7 @@ func (p *Part) planes(data Data) (*Planes, error) {
 	switch {
 	case p.Source != "":
 		if data == nil {
-			return nil, fmt.Errorf("source %q: no data was given", p.Source)
+			return nil, fmt.Errorf("source %q: no data was given: %w", p.Source, ErrNoData)
 		}
 		if src, err = data.Source(p.Source); err != nil {
 			return nil, fmt.Errorf("source %q: %w", p.Source, err)
@@ -192,8 +193,12 @@ func (p *Part) planes(data Data) (*Planes, error) {
 		dst *[]byte
 		n   int64
 	}{{&out.Data, l.Data}, {&out.Scale, l.Scale}, {&out.Zero, l.Zero}} {
+		if x.n == 0 {
+			*x.dst = src[:0:0] // wherever it would be
+			continue
+		}
 		if at[i] < 0 || x.n > int64(len(src)) || at[i] > int64(len(src))-x.n {
-			return nil, fmt.Errorf("bytes %d+%d are not in %s, which has %d: the file is truncated or not the one that the graph was made for", at[i], x.n, name, len(src))
+			return nil, fmt.Errorf("bytes %d+%d are not in %s, which has %d: the file is truncated or not the one that the graph was made for: %w", at[i], x.n, name, len(src), ErrNoData)
 		}
 		*x.dst = src[at[i] : at[i]+x.n : at[i]+x.n]
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/heddle-ml/heddle/graph"
 	"github.com/heddle-ml/heddle/graph/dim"
 	"github.com/heddle-ml/heddle/hal/driver"
+	"github.com/heddle-ml/heddle/hal/internal/wellformed"
 )
 
 // Types shared with drivers.
@@ -94,13 +95,18 @@ func (d *Device) Lost() error {
 	return nil
 }
 
-// Supports tells for each node of g whether the device could compile it.
+// Supports tells for each node of g whether the device could compile it. The
+// graph may come from anywhere: it is verified first.
 func (d *Device) Supports(g *graph.Graph) ([]Verdict, error) {
 	if err := d.ready("supports"); err != nil {
 		return nil, err
 	}
 	if g == nil {
 		return nil, d.err("supports", invalid("no graph"))
+	}
+	// Drivers index by what a graph says: what no builder made stops here.
+	if err := wellformed.Check(g); err != nil {
+		return nil, d.err("supports", err)
 	}
 	vs, err := guard(func() ([]Verdict, error) { return d.d.Supports(g), nil })
 	if err != nil {

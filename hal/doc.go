@@ -17,6 +17,7 @@
 // [SelfCheck] tells a device that works from one that does not. One that fails
 // is in quarantine: it is not opened any more.
 //
-// Package hal imports graph (with dim and enc), hal/driver, hal/validate and
-// hal/internal/selfcheck, which knows operators.
+// Package hal imports graph (with dim and enc), hal/driver, hal/validate,
+// hal/isolate, and hal/internal/selfcheck and hal/internal/wellformed, which
+// know operators.
 package hal

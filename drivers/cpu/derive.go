@@ -29,6 +29,9 @@ func (w *weights) derive(v *graph.Value) ([]float32, error) {
 	u.Type.Enc = enc.Encoding{}
 	if stored != u.Type.Elem {
 		u.Type.Enc = enc.As(stored)
+		if err := u.Type.Enc.Valid(u.Type.Elem, u.Type.Shape); err != nil {
+			return nil, fmt.Errorf("constant %q: %w: %w", v.Name, err, driver.ErrUnsupported)
+		}
 	}
 	f, err := w.decode(&u)
 	if err != nil {

@@ -42,6 +42,7 @@ var rooms = []room{
 	{dirs: "hal/isolate/host", ours: and(ir, "hal", "hal/driver", "hal/isolate/internal/...", "ops"), others: []string{"golang.org/x/sys/unix"}},
 	{dirs: "hal/isolate/...", ours: and(ir, "hal/driver", "hal/isolate/internal/..."), others: []string{"golang.org/x/sys/unix"}},
 	{dirs: "hal/internal/selfcheck", ours: and(ir, "hal/driver", "ops", "ops/oracle")}, // its blocks are judged by the oracle
+	{dirs: "hal/internal/wellformed", ours: and(ir, "ops")}, // drivers see no graph that was not verified
 	{dirs: "hal/fault", ours: and(ir, "hal/driver")},
 	{dirs: "hal", ours: and(ir, "hal/driver", "hal/validate", "hal/isolate", "hal/internal/...")},
 
@@ -168,9 +169,10 @@ func TestDirections(t *testing.T) {
 			never("hal/...", "drivers/...", "scheduler/...", "models/...", "tools/...")
 		case matches("hal/...", dir):
 			never("ops/kern/...", "drivers/...", "scheduler/...", "models/...", "tools/...")
-			// Only the self-check knows what operators compute; hal has it run,
-			// and the host of isolated devices opens them through hal.
-			if dir != "hal" && dir != "hal/internal/selfcheck" && !matches("hal/isolate/host", dir) {
+			// Only the self-check knows what operators compute, and wellformed
+			// what they take; hal has both run, and the host of isolated devices
+			// opens them through hal.
+			if dir != "hal" && dir != "hal/internal/selfcheck" && dir != "hal/internal/wellformed" && !matches("hal/isolate/host", dir) {
 				never("ops/...")
 			}
 		case driverOf(dir) != "":
