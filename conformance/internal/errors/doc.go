@@ -1,5 +1,8 @@
-// Package errors holds the cases that are about what must be refused: graphs with a mistake in every field, arguments that cannot be.
+// Package errors holds the cases about what must be refused: graphs with a
+// mistake in every field, binary graphs with changed bytes, weights that are not
+// there, arguments that cannot be. A typed error that names what is wrong,
+// never a crash, and a device that works afterwards.
 //
-// Package errors imports what package suite does, and suite; see the table of
-// rooms in internal/depcheck.
+// Package errors imports what package suite does, conformance/internal/rig and
+// conformance/internal/mutate.
 package errors
