@@ -80,7 +80,7 @@ func (d *isolated) start(ctx context.Context) (*link, error) {
 	if err != nil {
 		return nil, err
 	}
-	p, conn, err := startProcess(path, name, d.name, &d.o)
+	p, conn, err := startProcess(path, name, d.name, "3", &d.o)
 	if err != nil {
 		return nil, err
 	}

@@ -29,8 +29,8 @@ type process struct {
 	read chan struct{}
 }
 
-// startProcess starts a host for a driver.
-func startProcess(path, name, drv string, o *Options) (_ *process, _ *wire.Conn, err error) {
+// startProcess starts a host for a driver. How is the value of self.ChildEnv.
+func startProcess(path, name, drv, how string, o *Options) (_ *process, _ *wire.Conn, err error) {
 	ours, theirs, err := wire.Pair()
 	if err != nil {
 		return nil, nil, err
@@ -57,7 +57,7 @@ func startProcess(path, name, drv string, o *Options) (_ *process, _ *wire.Conn,
 		Path: path,
 		// The names are for those who list processes.
 		Args:        []string{hostName, drv},
-		Env:         append(childEnv(o.Env), self.ChildEnv+"=3"),
+		Env:         append(childEnv(o.Env), self.ChildEnv+"="+how),
 		Stdout:      w,
 		Stderr:      w,
 		ExtraFiles:  []*os.File{socket},

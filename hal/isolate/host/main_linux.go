@@ -9,6 +9,7 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"strconv"
+	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -30,7 +31,7 @@ const (
 // other process it notes that the program can be its own host, and returns
 // false. It is to be called first in main, or in TestMain.
 func Main() (status int, child bool) {
-	fd := os.Getenv(self.ChildEnv)
+	fd, many := strings.CutSuffix(os.Getenv(self.ChildEnv), ",many")
 	if fd == "" {
 		self.Declare()
 		return 0, false
@@ -53,7 +54,12 @@ func Main() (status int, child bool) {
 		fmt.Fprintf(os.Stderr, "isolate: %v\n", err)
 		return exitNoSense, true
 	}
-	if err := serve(context.Background(), conn, hal.Default, limitMemory); err != nil {
+	if many {
+		err = serveMany(conn, hal.Default)
+	} else {
+		err = serve(context.Background(), conn, hal.Default, limitMemory)
+	}
+	if err != nil {
 		fmt.Fprintf(os.Stderr, "isolate: %v\n", err)
 		return exitFailed, true
 	}

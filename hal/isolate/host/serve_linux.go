@@ -29,6 +29,29 @@ func Serve(ctx context.Context, fd int, r *hal.Registry) error {
 	return serve(ctx, conn, r, func(int64) error { return nil })
 }
 
+// serveMany serves sessions on the sockets that come over conn, and tells how
+// each ended: with code 1 if what came made no sense.
+func serveMany(conn *wire.Conn, r *hal.Registry) error {
+	buf := make([]byte, wire.MaxFrame+1)
+	for {
+		var f wire.Frame
+		fd, err := conn.RecvFile(buf, &f)
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		end := wire.Frame{Kind: wire.Pong}
+		if err := Serve(context.Background(), fd, r); err != nil {
+			end.Code = 1
+		}
+		if err := conn.Send(end.Append(nil)); err != nil {
+			return err
+		}
+	}
+}
+
 // maxCalls bounds the calls that are being handled; a client waits for
 // answers long before.
 const maxCalls = 4096

@@ -18,5 +18,6 @@ func EnterHost() { isHost.Store(true) }
 func IsHost() bool { return isHost.Load() }
 
 // ChildEnv is the environment variable that makes a program a host. Its
-// value is the descriptor of the socket.
+// value is the descriptor of the socket, and ",many" for a host that serves
+// one session after the other, on sockets that it is sent; see isolate.Attack.
 const ChildEnv = "HEDDLE_ISOLATED"
