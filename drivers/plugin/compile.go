@@ -87,8 +87,12 @@ func (d *device) Compile(ctx context.Context, g *graph.Graph, o driver.CompileOp
 func (d *device) newExecutable(ctx context.Context, name string, g *graph.Graph, in *input, handle uint64, align uint32, err error) (driver.Executable, error) {
 	if err != nil {
 		in.release()
-		if errors.Is(err, context.Canceled) && ctx.Err() != nil {
+		switch {
+		case !errors.Is(err, context.Canceled):
+		case ctx.Err() != nil:
 			err = fmt.Errorf("%s: %w", name, ctx.Err())
+		default:
+			err = nonsense(name, "it says that it was cancelled, and nobody did")
 		}
 		return nil, err
 	}

@@ -209,7 +209,7 @@ func TestCompileFails(t *testing.T) {
 	require.ErrorContains(t, err, "compile: node 3 (the third)  does not fit", "one line")
 	require.ErrorIs(t, compile("compile-lost"), driver.ErrDeviceLost)
 	require.EqualError(t, compile("compile-long"), "compile: it failed", "a message longer than its room is none")
-	for fault, want := range map[string]string{"compile-status": "status 4711", "compile-handle": "no handle", "compile-align": "alignment 48"} {
+	for fault, want := range map[string]string{"compile-cancels": "nobody did", "compile-status": "status 4711", "compile-handle": "no handle", "compile-align": "alignment 48"} {
 		require.ErrorContains(t, compile(fault), want)
 	}
 	limited, cancel := context.WithTimeout(ctx, 20*time.Millisecond)

@@ -17,6 +17,7 @@ import (
 type library struct {
 	path  string
 	table abi.DriverTable // a copy, zero where the library's own is shorter
+	mu    sync.Mutex      // held while a device is opened, and during calls about serial devices
 }
 
 var loaded struct {

@@ -2,7 +2,6 @@ package plugin
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
 	"runtime"
@@ -127,12 +126,11 @@ func (d cacher) Load(ctx context.Context, blob []byte, g *graph.Graph, o driver.
 		return nil, err
 	}
 	defer in.pin.Unpin()
+	word, stop := stopWord(ctx, &in.pin)
+	defer stop()
 	args := &abi.LoadArgs{Blob: arrayOf(&in.pin, blob), BlobSize: uint64(len(blob)), Graph: arrayOf(&in.pin, in.graph), GraphSize: uint64(len(in.graph)),
-		Weights: arrayOf(&in.pin, in.weights), WeightCount: uint32(len(in.weights)), Label: strOf(&in.pin, o.Label)}
+		Weights: arrayOf(&in.pin, in.weights), WeightCount: uint32(len(in.weights)), Label: strOf(&in.pin, o.Label), Cancel: address(word)}
 	err = call(d.device, "load", d.lib.table.Load, d.handle, args)
-	if errors.Is(err, context.Canceled) {
-		err = nonsense("load", "it says that it was cancelled, and nobody did")
-	}
 	return d.newExecutable(ctx, "load", g, in, args.Executable, args.ArgAlign, err)
 }
 

@@ -71,6 +71,7 @@ func TestOpenRefuses(t *testing.T) {
 		{mini(t, "-DTEST_LACKS"), []string{"without functions", "compile", "run"}},
 		{mini(t, "-DTEST_NULL"), []string{"address 0x0"}},
 		{mini(t, "-DTEST_REFUSES"), []string{"no licence"}},
+		{mini(t, "-DTEST_ABSENT"), []string{"the card is not in its slot"}},
 		{mini(t) + "#2", []string{"device 2", "has 2 devices"}},
 	} {
 		_, err := plugin.Driver{}.Open(context.Background(), tt.id, driver.OpenOptions{})

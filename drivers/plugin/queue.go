@@ -94,11 +94,11 @@ func (q *queue) command(ctx context.Context, c *driver.Cmd) error {
 	f.run.Cancel, f.run.Queue = address(&f.cancel), q.number
 	f.call = [2]uintptr{uintptr(x.handle), address(&f.run)}
 	if q.dev.serial {
-		q.dev.mu.Lock()
+		q.dev.lib.mu.Lock()
 	}
 	status := abi.Status(int32(dl.Call(q.dev.lib.table.Run, f.call[:]...)))
 	if q.dev.serial {
-		q.dev.mu.Unlock()
+		q.dev.lib.mu.Unlock()
 	}
 	if status == abi.StatusOK {
 		return nil

@@ -162,6 +162,7 @@ var layout = map[string]uintptr{
 	"load_args.label":             unsafe.Offsetof(LoadArgs{}.Label),
 	"load_args.executable":        unsafe.Offsetof(LoadArgs{}.Executable),
 	"load_args.arg_align":         unsafe.Offsetof(LoadArgs{}.ArgAlign),
+	"load_args.cancel":            unsafe.Offsetof(LoadArgs{}.Cancel),
 	"logs_args":                   unsafe.Sizeof(LogsArgs{}),
 	"logs_args.head":              unsafe.Offsetof(LogsArgs{}.Head),
 	"logs_args.lines":             unsafe.Offsetof(LogsArgs{}.Lines),

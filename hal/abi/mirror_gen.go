@@ -65,7 +65,8 @@ type DeviceFlag uint32
 // The values of DeviceFlag.
 const (
 	// The host makes one call at a time on the device and all that is made from
-	// it.
+	// it, and on all other devices of the library that say so; and none while it
+	// opens a device.
 	DeviceFlagSerial DeviceFlag = 1
 )
 
@@ -379,6 +380,7 @@ type LoadArgs struct {
 	Executable  uint64 // uint64_t
 	ArgAlign    uint32 // uint32_t
 	_           uint32
+	Cancel      uintptr // const uint32_t *
 }
 
 // LogsArgs is heddle_logs_args.

@@ -100,7 +100,7 @@ func enums() []*Enum {
 			{"GRAPH_IR", 0, "heddle's flat binary form; see the accessors at the end of this file."},
 			{"GRAPH_ONNX", 1, "An ONNX ModelProto. Node i of the graph is called \"<i>:<name>\"; nodes with other names help it (casts, dequantization, copies). A state S is an input S and, if it is changed, an output S.out; arguments of a run stay inputs, outputs, states, so that both are one argument. Weights over a kilobyte are external data in the one file that weights lists, whatever they are in the graph."}}},
 		{"device_flag", "Bits of open_args.device_flags.", []EnumValue{
-			{"DEVICE_SERIAL", 1, "The host makes one call at a time on the device and all that is made from it."}}},
+			{"DEVICE_SERIAL", 1, "The host makes one call at a time on the device and all that is made from it, and on all other devices of the library that say so; and none while it opens a device."}}},
 		{"reason", "Why a node is refused.", []EnumValue{
 			{"REASON_NONE", 0, "It is not."},
 			{"REASON_OPERATOR", 1, "The operator is not implemented."},

@@ -94,7 +94,7 @@ func funcs(p *shared) []*Func {
 		{Name: "judge", Self: device, Doc: "Tells what load would do with a blob, without loading it. The blob may be any bytes: cut off, changed, or another driver's.",
 			Args: args("judge_args", "", in("blob", Ptr("const void"), "Valid during the call."), in("blob_size", U64, ""), out("compat", U32, "enum heddle_compat."), pad("reserved"))},
 		{Name: "load", Self: device, Doc: "Makes an executable of a blob and the graph that it was compiled from. HEDDLE_INCOMPATIBLE: compile it anew. The blob may be any bytes.",
-			Args: args("load_args", "", join([]Field{in("blob", Ptr("const void"), "Valid during the call."), in("blob_size", U64, "")}, graph, made)...)},
+			Args: args("load_args", "", join([]Field{in("blob", Ptr("const void"), "Valid during the call."), in("blob_size", U64, "")}, graph, made, []Field{in("cancel", Ptr("const uint32_t"), "As in run.")})...)},
 		{Name: "drain_logs", Self: device, Doc: "Hands over, and forgets, the oldest lines that the driver logged: \"level text\\n\" with level one of debug, info, warn, error. As many whole lines as fit; len 0 if there are none. Keep a bounded number.",
 			Args: args("logs_args", "", out("lines", Of(p.buf), ""))},
 		{Name: "drain_events", Self: device, Doc: "Hands over, and forgets, the oldest events. Keep a bounded number, and record them only once this was called.",

@@ -110,7 +110,8 @@ enum heddle_graph_format {
 
 /* Bits of open_args.device_flags. */
 enum heddle_device_flag {
-    /* The host makes one call at a time on the device and all that is made from it. */
+    /* The host makes one call at a time on the device and all that is made from it, and on all
+     * other devices of the library that say so; and none while it opens a device. */
     HEDDLE_DEVICE_SERIAL = 1
 };
 
@@ -515,6 +516,8 @@ typedef struct heddle_load_args {
     uint32_t arg_align;
     /* 0. */
     uint32_t reserved2;
+    /* In. As in run. */
+    const uint32_t *cancel;
 } heddle_load_args;
 
 /* Arguments of drain_logs. */
@@ -871,7 +874,7 @@ HEDDLE_CHECK_LAYOUT(heddle_judge_args, sizeof(heddle_judge_args) == 48 &&
     offsetof(heddle_judge_args, blob_size) == 32 &&
     offsetof(heddle_judge_args, compat) == 40 &&
     offsetof(heddle_judge_args, reserved) == 44);
-HEDDLE_CHECK_LAYOUT(heddle_load_args, sizeof(heddle_load_args) == 104 &&
+HEDDLE_CHECK_LAYOUT(heddle_load_args, sizeof(heddle_load_args) == 112 &&
     offsetof(heddle_load_args, head) == 0 &&
     offsetof(heddle_load_args, blob) == 24 &&
     offsetof(heddle_load_args, blob_size) == 32 &&
@@ -883,7 +886,8 @@ HEDDLE_CHECK_LAYOUT(heddle_load_args, sizeof(heddle_load_args) == 104 &&
     offsetof(heddle_load_args, label) == 72 &&
     offsetof(heddle_load_args, executable) == 88 &&
     offsetof(heddle_load_args, arg_align) == 96 &&
-    offsetof(heddle_load_args, reserved2) == 100);
+    offsetof(heddle_load_args, reserved2) == 100 &&
+    offsetof(heddle_load_args, cancel) == 104);
 HEDDLE_CHECK_LAYOUT(heddle_logs_args, sizeof(heddle_logs_args) == 48 &&
     offsetof(heddle_logs_args, head) == 0 &&
     offsetof(heddle_logs_args, lines) == 24);

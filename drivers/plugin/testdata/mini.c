@@ -53,6 +53,9 @@ static int32_t info(uint64_t zero, heddle_info_args *a)
 static int32_t probe(uint64_t zero, heddle_probe_args *a)
 {
     (void)zero;
+#ifdef TEST_ABSENT
+    return heddle_fail(&a->head, HEDDLE_UNAVAILABLE, "the card is not in its slot");
+#endif
     a->kind = HEDDLE_KIND_CPU;
     return heddle_put_text(&a->model, "mini");
 }
@@ -259,6 +262,8 @@ static int32_t compile(uint64_t device_, heddle_compile_args *a)
         a->head.text_len = 1 << 30;
         return HEDDLE_ERROR;
     }
+    if (is("compile-cancels"))
+        return HEDDLE_CANCELLED;
     if (is("compile-status"))
         return 4711;
     if (is("compile-handle")) {

@@ -160,6 +160,7 @@ int main(void)
     printf("load_args.label %lu\n", (unsigned long)offsetof(heddle_load_args, label));
     printf("load_args.executable %lu\n", (unsigned long)offsetof(heddle_load_args, executable));
     printf("load_args.arg_align %lu\n", (unsigned long)offsetof(heddle_load_args, arg_align));
+    printf("load_args.cancel %lu\n", (unsigned long)offsetof(heddle_load_args, cancel));
     printf("logs_args %lu\n", (unsigned long)sizeof(heddle_logs_args));
     printf("logs_args.head %lu\n", (unsigned long)offsetof(heddle_logs_args, head));
     printf("logs_args.lines %lu\n", (unsigned long)offsetof(heddle_logs_args, lines));
