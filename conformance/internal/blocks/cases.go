@@ -7,4 +7,4 @@ import (
 )
 
 // Cases returns the cases of the group.
-func Cases() []suite.Case { return slices.Concat(visionCases(), languageCases()) }
+func Cases() []suite.Case { return slices.Concat(weightCases(), visionCases(), languageCases()) }

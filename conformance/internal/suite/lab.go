@@ -136,6 +136,17 @@ func (l *Lab) Weight(elem enc.Elem, e enc.Encoding, shape ...int64) graph.ValueI
 	return l.B.Weight("", t, &graph.Weight{Parts: []graph.Part{p}})
 }
 
+// Stored adds a tensor to the weights' source and returns where it lies, for
+// weights that are views of tensors, or joined from several.
+func (l *Lab) Stored(elem enc.Elem, e enc.Encoding, shape ...int64) graph.Part {
+	p, err := l.store(elem, e, shape)
+	if err != nil {
+		l.B.Fail(err)
+	}
+	l.B.Source(graph.Source{Name: weights})
+	return p
+}
+
 // Turned adds a matrix [k,n] that is stored as its transpose, as Hugging Face
 // stores them. The encoding is that of the stored matrix [n,k].
 func (l *Lab) Turned(elem enc.Elem, e enc.Encoding, k, n int64) graph.ValueID {
