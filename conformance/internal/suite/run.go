@@ -99,13 +99,14 @@ func Fit(d *hal.Device, g *graph.Graph) (fitted *graph.Graph, decomposed bool, e
 		}
 		apart := map[string]bool{}
 		for _, r := range refused {
-			if op := ops.Get(r.op.Domain, r.op.Name); op != nil && op.Decompose != nil && !op.Updates {
-				apart[r.op.Domain+"."+r.op.Name] = true
-			} else if r.contradiction != "" {
+			op := ops.Get(r.op.Domain, r.op.Name)
+			switch {
+			case r.contradiction != "": // claimed is claimed, even where there is another way
 				return nil, false, errors.New(r.contradiction)
-			} else {
+			case op == nil || op.Decompose == nil || op.Updates:
 				return nil, false, Unsupported("%s", r.text)
 			}
+			apart[r.op.Domain+"."+r.op.Name] = true
 		}
 		next, err := passes.Decompose(g, func(op graph.OpRef) bool { return !apart[op.Domain+"."+op.Name] })
 		if err != nil {
@@ -143,7 +144,7 @@ func refusals(d *hal.Device, g *graph.Graph) ([]refusal, error) {
 			}
 			switch {
 			case !claim.Elem(t.Elem):
-			case v.Code == driver.ReasonOperator, v.Code == driver.ReasonType && uniform && plain(g, n):
+			case v.Code == driver.ReasonOperator, v.Code == driver.ReasonPolicy, v.Code == driver.ReasonType && uniform && plain(g, n):
 				r.contradiction = fmt.Sprintf("the device claims %s for %s and refuses it: %s", n.Op, t.Elem, v.Text)
 			case v.Code == driver.ReasonEncoding && claimedEncodings(g, n, claim):
 				r.contradiction = fmt.Sprintf("the device claims %s for these encodings and refuses it: %s", n.Op, v.Text)
