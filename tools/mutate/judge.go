@@ -100,7 +100,7 @@ func (j *judge) mutant(ctx context.Context, s *Site, m Mutation, rep *Report) (e
 	x := Mutant{File: s.File, Line: s.Line, Func: s.Func, Kind: m.Kind, Change: m.describe(src), Diff: diff(s.File, src, m)}
 	var v verdict
 	for _, st := range j.suite.stages(s.File) {
-		if v, err = j.suite.run(ctx, st.tier, st.match, "", st.limit); err != nil {
+		if v, err = j.suite.judge(ctx, st); err != nil {
 			return err
 		}
 		if v.failed {

@@ -154,6 +154,31 @@ func TestVerdicts(t *testing.T) {
 	require.ErrorIs(t, err, context.Canceled)
 }
 
+// A case that fails once only catches nothing, a stage that always fails does.
+func TestFlakyCasesAreNotBelieved(t *testing.T) {
+	if _, err := os.Stat("/bin/sh"); err != nil {
+		t.Skip("there is no shell")
+	}
+	fail := `{"failures": [{"id": "ops.x", "reason": "off"}]}`
+	st := stage{"avx2", "^ops", time.Minute}
+	once := fake(t, `test -e seen || { touch seen; echo '`+fail+`'; exit 1; }; echo '{"failures": []}'`)
+	v, err := once.judge(t.Context(), st)
+	require.NoError(t, err)
+	require.Equal(t, verdict{}, v)
+	// Alone the case passes, in company it always fails.
+	crowd := fake(t, `case "$*" in *'ops\.x'*) echo '{"failures": []}';; *) echo '`+fail+`'; exit 1;; esac`)
+	v, err = crowd.judge(t.Context(), st)
+	require.NoError(t, err)
+	require.Equal(t, "ops.x", v.by)
+	always := fake(t, `echo '`+fail+`'; echo >>runs; exit 1`)
+	v, err = always.judge(t.Context(), st)
+	require.NoError(t, err)
+	require.Equal(t, "ops.x", v.by)
+	runs, err := os.ReadFile(filepath.Join(always.tree.dir, "runs"))
+	require.NoError(t, err)
+	require.Len(t, runs, 2, "one to find it, one to confirm")
+}
+
 // The work is done in a copy, which leaves out what is not built.
 func TestCopyTree(t *testing.T) {
 	root := t.TempDir()
