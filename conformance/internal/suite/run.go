@@ -169,6 +169,9 @@ func claimedEncodings(g *graph.Graph, n *graph.Node, claim driver.OpCap) bool {
 		if in == graph.NoValue || g.Values[in].Type.Enc == (enc.Encoding{}) {
 			continue
 		}
+		if g.Values[in].Kind != graph.Const {
+			return false // what is claimed are encodings of weights, not of states
+		}
 		text := g.Values[in].Type.Enc.String()
 		if !slices.ContainsFunc(claim.Encodings, func(p string) bool { return strings.HasPrefix(text, p) }) {
 			return false
