@@ -197,6 +197,11 @@ static int32_t build(executable *e, const heddle_weight *weights, uint32_t count
                 return bad_weight(e, v, why, text);
         }
     }
+    for (uint32_t i = 0; i < heddle_graph_values(g); i++)
+        if (e->places[i].kind == NOWHERE && e->values[i].kind != HEDDLE_VALUE_CONST) {
+            snprintf(text, MAX_TEXT, "value %.64s is in no list of the graph", heddle_graph_value(g, i).name.data);
+            return HEDDLE_INVALID;
+        }
     for (uint32_t i = 0; i < outputs; i++)
         if (!place_constant(e, (uint32_t)heddle_graph_output(g, i).value, why))
             return bad_weight(e, heddle_graph_output(g, i).value, why, text);

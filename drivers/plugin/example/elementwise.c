@@ -168,27 +168,29 @@ COMPARISON(equal, ==)
 ROW(and_bool, uint8_t, uint8_t, (a != 0) & (b != 0))
 ROW(or_bool, uint8_t, uint8_t, (a != 0) | (b != 0))
 
-static const struct { const char *name; row *f32, *i64, *i32, *boolean; } binaries[] = {
-    {"Add", add_f32, add_i64, add_i32, NULL},
-    {"Sub", sub_f32, sub_i64, sub_i32, NULL},
-    {"Mul", mul_f32, mul_i64, mul_i32, NULL},
-    {"Div", div_f32, div_i64, div_i32, NULL},
-    {"Pow", pow_f32, NULL, NULL, NULL},
-    {"SwiGLU", swiglu_f32, NULL, NULL, NULL},
-    {"Less", less_f32, less_i64, less_i32, NULL},
-    {"LessOrEqual", less_equal_f32, less_equal_i64, less_equal_i32, NULL},
-    {"Greater", greater_f32, greater_i64, greater_i32, NULL},
-    {"GreaterOrEqual", greater_equal_f32, greater_equal_i64, greater_equal_i32, NULL},
-    {"Equal", equal_f32, equal_i64, equal_i32, NULL},
-    {"And", NULL, NULL, NULL, and_bool},
-    {"Or", NULL, NULL, NULL, or_bool},
+static const struct { const char *name; row *f32, *i64, *i32, *boolean; int truth; /* the result is bool */ } binaries[] = {
+    {"Add", add_f32, add_i64, add_i32, NULL, 0},
+    {"Sub", sub_f32, sub_i64, sub_i32, NULL, 0},
+    {"Mul", mul_f32, mul_i64, mul_i32, NULL, 0},
+    {"Div", div_f32, div_i64, div_i32, NULL, 0},
+    {"Pow", pow_f32, NULL, NULL, NULL, 0},
+    {"SwiGLU", swiglu_f32, NULL, NULL, NULL, 0},
+    {"Less", less_f32, less_i64, less_i32, NULL, 1},
+    {"LessOrEqual", less_equal_f32, less_equal_i64, less_equal_i32, NULL, 1},
+    {"Greater", greater_f32, greater_i64, greater_i32, NULL, 1},
+    {"GreaterOrEqual", greater_equal_f32, greater_equal_i64, greater_equal_i32, NULL, 1},
+    {"Equal", equal_f32, equal_i64, equal_i32, NULL, 1},
+    {"And", NULL, NULL, NULL, and_bool, 1},
+    {"Or", NULL, NULL, NULL, or_bool, 1},
 };
 
-row *row_of(heddle_str op, uint8_t elem)
+row *row_of(heddle_str op, uint8_t elem, uint8_t *result)
 {
     for (size_t i = 0; i < sizeof binaries / sizeof *binaries; i++)
-        if (heddle_str_is(op, binaries[i].name))
+        if (heddle_str_is(op, binaries[i].name)) {
+            *result = binaries[i].truth ? HEDDLE_BOOL : elem;
             return elem == HEDDLE_F32 ? binaries[i].f32 : elem == HEDDLE_I64 ? binaries[i].i64 : elem == HEDDLE_I32 ? binaries[i].i32 : binaries[i].boolean;
+        }
     return NULL;
 }
 
@@ -224,10 +226,11 @@ int look_binary(look *x)
 {
     const tensor *a = operand(x, 0), *b = operand(x, 1), *y = result(x, 0);
     step *s = x->s;
-    s->u.binary.f = row_of(s->node.op, a->elem);
+    uint8_t elem = 0;
+    s->u.binary.f = row_of(s->node.op, a->elem, &elem);
     NEED(x, s->u.binary.f && b->elem == a->elem, HEDDLE_REASON_TYPE, "not for %s and %s", heddle_elem_name(a->elem), heddle_elem_name(b->elem));
     NEED(x, heddle_node_float(x->g, &s->node, "alpha", 1) == 1, HEDDLE_REASON_ATTRIBUTE, "attribute alpha must be 1");
-    NEED(x, y->elem == a->elem || y->elem == HEDDLE_BOOL, HEDDLE_REASON_TYPE, "the result has another type than the operands");
+    NEED(x, y->elem == elem, HEDDLE_REASON_TYPE, "the result has another type than the operands");
     NEED(x, x->symbolic || (broadcasts_to(a, y->dims, y->rank) && broadcasts_to(b, y->dims, y->rank)), HEDDLE_REASON_SHAPE, "operands do not broadcast");
     s->run = run_binary;
     return 1;

@@ -211,8 +211,9 @@ void broadcast_strides(const int64_t *dims, int rank, int y_rank, int64_t *strid
 /* Applies a row function to dense tensors, with broadcasting. y, whose elements
  * have y_bytes, may be a. */
 void binary(row *f, void *y, int64_t y_bytes, const tensor *t, const void *a, const tensor *ta, const void *b, const tensor *tb);
-/* The row function of an operator for a type, NULL if there is none. */
-row *row_of(heddle_str op, uint8_t elem);
+/* The row function of an operator for operands of a type, and the type of its
+ * result; NULL if there is none. */
+row *row_of(heddle_str op, uint8_t elem, uint8_t *result);
 
 int look_unary(look *x);
 int look_cast(look *x);

@@ -123,9 +123,10 @@ static const char *run_norm(const step *s, run *r)
     if (t->count == 0)
         return NULL;
     heddle_str mul = {"Mul", 3}, add = {"Add", 3};
-    binary(row_of(mul, HEDDLE_F32), out(s, r, 0), 4, t, out(s, r, 0), t, in(s, r, 1), in_type(s, r, 1));
+    uint8_t elem;
+    binary(row_of(mul, HEDDLE_F32, &elem), out(s, r, 0), 4, t, out(s, r, 0), t, in(s, r, 1), in_type(s, r, 1));
     if (in(s, r, 2))
-        binary(row_of(add, HEDDLE_F32), out(s, r, 0), 4, t, out(s, r, 0), t, in(s, r, 2), in_type(s, r, 2));
+        binary(row_of(add, HEDDLE_F32, &elem), out(s, r, 0), 4, t, out(s, r, 0), t, in(s, r, 2), in_type(s, r, 2));
     return NULL;
 }
 
@@ -192,27 +193,35 @@ int window_of(look *x, const tensor *a, const tensor *y, const int64_t *kernel, 
     return 1;
 }
 
+/* How many of a window's elements, dilation apart, begin within room. */
+static int64_t taps(int64_t room, int64_t dilation, int64_t kernel)
+{
+    int64_t n = room <= 0 ? 0 : (room - 1) / dilation + 1;
+    return n < kernel ? n : kernel;
+}
+
 static const char *run_average_pool(const step *s, run *r)
 {
     const window *w = &s->u.conv.w;
     const tensor *t = out_type(s, r, 0);
     const float *a = in(s, r, 0);
     float *y = out(s, r, 0);
-    int64_t planes = t->dims[0] * t->dims[1];
+    int64_t planes = t->dims[0] * t->dims[1], at[2];
     for (int64_t c = 0; c < planes; c++, a += w->in[0] * w->in[1])
-        for (int64_t oy = 0; oy < w->out[0]; oy++)
-            for (int64_t ox = 0; ox < w->out[1]; ox++) {
+        for (at[0] = 0; at[0] < w->out[0]; at[0]++)
+            for (at[1] = 0; at[1] < w->out[1]; at[1]++) {
+                int64_t begin[2], from[2], to[2], inside = 1, padded = 1;
                 double sum = 0;
-                int64_t inside = 0, padded = 0;
-                for (int64_t ky = 0; ky < w->kernel[0]; ky++)
-                    for (int64_t kx = 0; kx < w->kernel[1]; kx++) {
-                        int64_t iy = oy * w->stride[0] + ky * w->dilation[0] - w->before[0], ix = ox * w->stride[1] + kx * w->dilation[1] - w->before[1];
-                        padded += iy < w->in[0] + w->after[0] && ix < w->in[1] + w->after[1];
-                        if (iy < 0 || ix < 0 || iy >= w->in[0] || ix >= w->in[1])
-                            continue;
-                        sum += a[iy * w->in[1] + ix];
-                        inside++;
-                    }
+                for (int d = 0; d < 2; d++) { /* the window's elements from to to are in the picture */
+                    begin[d] = at[d] * w->stride[d] - w->before[d];
+                    from[d] = taps(-begin[d], w->dilation[d], w->kernel[d]);
+                    to[d] = taps(w->in[d] - begin[d], w->dilation[d], w->kernel[d]);
+                    inside *= to[d] > from[d] ? to[d] - from[d] : 0;
+                    padded *= taps(w->in[d] + w->after[d] - begin[d], w->dilation[d], w->kernel[d]);
+                }
+                for (int64_t ky = from[0]; ky < to[0]; ky++)
+                    for (int64_t kx = from[1]; kx < to[1]; kx++)
+                        sum += a[(begin[0] + ky * w->dilation[0]) * w->in[1] + begin[1] + kx * w->dilation[1]];
                 *y++ = (float)(sum / (double)(s->u.conv.with_pad ? padded : inside));
             }
     return NULL;
