@@ -174,7 +174,7 @@ func FuzzClient(f *testing.F) {
 		if err != nil || len(o.Caps.Heaps) > 100 {
 			return
 		}
-		l := played(t, Options{Timeout: time.Second, RunTimeout: time.Second}, func(c *wire.Conn, f *wire.Frame) error {
+		l := played(t, Options{Timeout: 20 * time.Millisecond, RunTimeout: 20 * time.Millisecond}, func(c *wire.Conn, f *wire.Frame) error {
 			for {
 				if len(script) < 3 {
 					return errEnough
