@@ -130,7 +130,7 @@ func TestVerdicts(t *testing.T) {
 		{"pass", `echo '{"passed": true, "failures": []}'`, verdict{}},
 		{"fail", `echo '{"failures": [{"id": "ops.x", "reason": "off"}]}'; exit 1`, verdict{true, "ops.x", "off"}},
 		{"crash", `echo 'panic: no' >&2; exit 2`, verdict{true, "crash", "panic: no"}},
-		{"cannot open", `echo 'heddle: tier "avx2" is not usable here' >&2; exit 1`, verdict{true, "crash", `heddle: tier "avx2" is not usable here`}},
+		{"cannot open", `echo 'heddle: tier "avx2" is not usable here' >&2; exit 1`, verdict{true, "open", `heddle: tier "avx2" is not usable here`}},
 		{"profile", `echo '{"passed": false, "failures": []}'; echo 'heddle: a profile' >&2; exit 1`, verdict{true, "profiles", "heddle: a profile"}},
 		{"hang", `exec sleep 60`, verdict{true, "timeout", "no end after 1s"}},
 	} {

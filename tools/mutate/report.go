@@ -18,8 +18,8 @@ type Mutant struct {
 	Kind   string `json:"kind"`
 	Change string `json:"change"`
 	Caught bool   `json:"caught"`
-	// By is the case that failed, "crash", "timeout" or "profiles"; Tier what
-	// it ran on.
+	// By is the case that failed, "open", "crash", "timeout" or "profiles"; Tier
+	// what it ran on.
 	By      string  `json:"by,omitempty"`
 	Reason  string  `json:"reason,omitempty"`
 	Tier    string  `json:"tier,omitempty"`
