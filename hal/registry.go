@@ -125,7 +125,7 @@ func (r *Registry) Devices(ctx context.Context) []DriverReport {
 
 func (r *Registry) probe(ctx context.Context, name string) DriverReport {
 	e, _ := r.find(name)
-	if e.info.Foreign {
+	if e.info.ForeignProbe {
 		return probe(ctx, name, e.info, isolate.Driver(name, e.Driver, isolate.Options{}))
 	}
 	return probe(ctx, name, e.info, e.Driver)
@@ -204,7 +204,7 @@ func (r *Registry) Open(ctx context.Context, name string) (*Device, error) {
 		}
 		o.Options = rest
 		opener = isolate.Driver(drv, d.Driver, io)
-		if !ok || d.info.Foreign {
+		if !ok || d.info.ForeignProbe {
 			prober = opener
 		}
 	}

@@ -52,6 +52,10 @@ type Info struct {
 	// vendor's library: their devices are opened in a child process unless the
 	// option isolate=0 says otherwise.
 	Foreign bool `json:"foreign,omitempty"`
+	// ForeignProbe: Probe runs such code, too, and is called in a child
+	// process. A Foreign driver that only looks at what files there are leaves
+	// it out: a child takes longer to start than that.
+	ForeignProbe bool `json:"foreign_probe,omitempty"`
 }
 
 // DeviceInfo is what Probe tells about a device.
