@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"github.com/heddle-ml/heddle/hal/driver"
 )
@@ -325,12 +326,36 @@ func (t *Timeline) signal(v uint64) (err error) {
 	return t.t.Signal(v)
 }
 
+// lostGrace is how long a wait may go on for a device that is lost already: its
+// driver should fail the timeline at once.
+const lostGrace = time.Second
+
 // Wait returns when the value is at least v, the timeline has failed, or ctx
 // ends: then its error is returned as it is.
 func (t *Timeline) Wait(ctx context.Context, v uint64) error {
+	if lost := t.dev.Lost(); lost != nil {
+		return t.waitLost(ctx, v, lost)
+	}
 	err := t.wait(ctx, v)
 	if err != nil && ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		return ctx.Err()
+	}
+	return t.dev.err("wait", err)
+}
+
+// waitLost waits on a device that is lost, where a driver may take what it
+// lost for something that goes on.
+func (t *Timeline) waitLost(ctx context.Context, v uint64, lost error) error {
+	short, cancel := context.WithTimeout(ctx, lostGrace)
+	defer cancel()
+	err := t.wait(short, v)
+	switch {
+	case err == nil:
+		return nil // it was reached before
+	case ctx.Err() != nil && errors.Is(err, ctx.Err()):
+		return ctx.Err()
+	case errors.Is(err, context.DeadlineExceeded):
+		return lost
 	}
 	return t.dev.err("wait", err)
 }

@@ -45,14 +45,15 @@ func newDecoder(ctx context.Context, m *Model) (_ *decoder, err error) {
 			err = errors.Join(err, d.close())
 		}
 	}()
-	pre, dec := m.pipeline.Stage(modulePrefill), m.pipeline.Stage(moduleDecode)
+	pipeline := m.engine.Load().pipeline
+	pre, dec := pipeline.Stage(modulePrefill), pipeline.Stage(moduleDecode)
 	if pre == nil || dec == nil {
 		return nil, fmt.Errorf("models: %s: %s", m.files.Name(), m.lacks(groupLLM, m.desc.Text != nil, "has no language model to talk to"))
 	}
 	if d.states, err = pre.NewStates(ctx); err != nil {
 		return nil, err
 	}
-	plan := m.pipeline.Plan()
+	plan := pipeline.Plan()
 	chunk, rows := plan.Chunk, min(plan.Chunk, maxLogitRows)
 	if n, ok := pre.Fixed("rows"); ok {
 		rows = n

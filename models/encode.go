@@ -180,11 +180,12 @@ func (e *encoder) close() error {
 // Encode cuts a picture into tiles as the model's rule says and runs the
 // vision tower on them. Safe for concurrent use; pictures wait for each other.
 func (m *Model) Encode(ctx context.Context, picture img.RGB) (*Picture, error) {
-	if err := m.enter(); err != nil {
+	if err := m.enter(ctx); err != nil {
 		return nil, err
 	}
 	defer m.leave()
-	return m.encode(ctx, picture)
+	p, err := m.encode(ctx, picture)
+	return p, m.advise(err)
 }
 
 // MaxAspect is how many times longer one side of a picture may be than the
@@ -195,7 +196,8 @@ func (m *Model) encode(ctx context.Context, picture img.RGB) (*Picture, error) {
 	if long, short := max(picture.W, picture.H), min(picture.W, picture.H); long > MaxAspect*short {
 		return nil, fmt.Errorf("models: a picture of %dx%d pixels, one side more than %d times the other: nothing would be left of it at a model's resolution, crop it", picture.W, picture.H, MaxAspect)
 	}
-	if m.images == nil || m.vision == nil {
+	vision := m.engine.Load().vision
+	if m.images == nil || vision == nil {
 		return nil, fmt.Errorf("models: %s: %s", m.files.Name(), m.lacks(moduleVision, m.images != nil, "takes no pictures"))
 	}
 	l, err := m.images.Tiling.Layout(picture.W, picture.H)
@@ -206,7 +208,7 @@ func (m *Model) encode(ctx context.Context, picture img.RGB) (*Picture, error) {
 	if err != nil {
 		return nil, fmt.Errorf("models: %w", err)
 	}
-	embeds, err := m.vision.encode(ctx, tiles, m.images.Norm)
+	embeds, err := vision.encode(ctx, tiles, m.images.Norm)
 	if err != nil {
 		return nil, err
 	}

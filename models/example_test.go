@@ -2,14 +2,18 @@ package models_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 
-	_ "github.com/heddle-ml/heddle/drivers/cpu" // or drivers/static, drivers/all
+	"github.com/heddle-ml/heddle/drivers/cpu" // or drivers/static, drivers/all
+	"github.com/heddle-ml/heddle/hal"
+	"github.com/heddle-ml/heddle/hal/fault"
 	"github.com/heddle-ml/heddle/internal/shared"
 	"github.com/heddle-ml/heddle/models"
 	"github.com/heddle-ml/heddle/models/demo"
 	"github.com/heddle-ml/heddle/models/img"
+	"github.com/heddle-ml/heddle/scheduler"
 )
 
 // A question about a picture, answered by the embedded demo model on the best
@@ -76,4 +80,43 @@ func ExampleSession_Ask() {
 	// Output:
 	// I see three shapes.
 	// Yes, there is a red circle.
+}
+
+// A device may be lost in the middle of an answer. The conversation is not:
+// it goes on where the model is put then.
+func ExampleModel_Use() {
+	ctx := context.Background()
+	devices := hal.NewRegistry(fault.Driver(cpu.Driver{}, fault.Fault{Kind: fault.Lost, After: 9, Times: 1}))
+	m, err := models.OpenFS(ctx, demo.Name, demo.FS, &models.Options{Registry: devices})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer m.Close()
+	s, err := m.NewSession(ctx)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	picture, err := img.Open(filepath.Join(shared.Root(), "models", "demo", "examples", "shapes.png"), img.Limits{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	turn := models.Turn{Text: "Describe the picture.", Images: []img.RGB{picture}}
+	a, err := s.Ask(ctx, turn)
+	if errors.Is(err, hal.ErrDeviceLost) {
+		fmt.Println("lost")
+		if err = m.Use(ctx, scheduler.Policy{}); err == nil { // here the same device, opened anew
+			a, err = s.Ask(ctx, turn)
+		}
+	}
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(a.Text)
+	// Output:
+	// lost
+	// A red circle, a yellow star and a blue square on a light blue background.
 }

@@ -7,10 +7,8 @@ import (
 	"fmt"
 	"io/fs"
 	"reflect"
-	"slices"
+	"sync/atomic"
 
-	"github.com/heddle-ml/heddle/graph"
-	"github.com/heddle-ml/heddle/hal"
 	"github.com/heddle-ml/heddle/models/arch"
 	"github.com/heddle-ml/heddle/models/chat"
 	"github.com/heddle-ml/heddle/models/ckpt"
@@ -21,9 +19,10 @@ import (
 // Model is an open model: described, planned and compiled. Safe for
 // concurrent use; each Session belongs to one goroutine at a time.
 type Model struct {
-	files *ckpt.Checkpoint
-	desc  *arch.Model
-	text  arch.TextOptions
+	files   *ckpt.Checkpoint
+	desc    *arch.Model
+	options Options // without Policy and Plan: those are the engine's
+	context int64   // tokens
 
 	tok      *token.Tokenizer // nil without a tokenizer.json
 	template *chat.Template   // nil without a chat template
@@ -33,11 +32,8 @@ type Model struct {
 	stop                                 map[int32]bool
 	gen                                  Generation
 
-	devices  []*hal.Device
-	workload scheduler.Workload
-	pipeline *scheduler.Pipeline
-	vision   *encoder
-	unopened []scheduler.Other // devices that were asked for and could not be opened
+	engine atomic.Pointer[engine] // changes in Use only, when nobody is inside
+	late   error                  // of an engine that was given up, for Close
 
 	life life
 }
@@ -110,12 +106,8 @@ func open(ctx context.Context, d *Description, o *Options) (_ *Model, err error)
 	if o == nil {
 		o = &Options{}
 	}
-	policy := o.Policy
-	if o.Plan != nil {
-		policy = o.Plan.Policy // what the graphs were shaped by
-	}
-	m := &Model{files: d.Files, desc: d.Arch}
-	m.life.idle.L, m.life.sessions = &m.life.mu, map[*Session]bool{}
+	m := &Model{files: d.Files, desc: d.Arch, options: Options{Registry: o.Registry, Context: o.Context, Modules: o.Modules}}
+	m.life.init()
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, m.Close())
@@ -127,29 +119,17 @@ func open(ctx context.Context, d *Description, o *Options) (_ *Model, err error)
 	if err := m.readTexts(); err != nil {
 		return nil, err
 	}
-	if err := m.describeGraphs(o, policy); err != nil {
-		return nil, err
-	}
-	plan := o.Plan
-	if plan != nil {
-		m.devices, err = plan.Open(ctx, o.registry())
-	} else {
-		m.devices, m.unopened, err = scheduler.Open(ctx, o.registry(), policy)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("models: %w", err)
-	}
-	if plan == nil {
-		if plan, err = scheduler.New(m.devices...).Plan(ctx, m.workload, policy.Without(m.unopened)); err != nil {
-			return nil, err
+	if t := d.Arch.Text; t != nil && m.wants(groupLLM) {
+		if int64(o.Context) > t.MaxPositions {
+			return nil, fmt.Errorf("models: %s: a context of %d tokens; the model was made for at most %d", m.files.Name(), o.Context, t.MaxPositions)
 		}
+		m.context = arch.TextOptions{Context: int64(o.Context)}.Defaults(t).Context
 	}
-	if m.pipeline, err = plan.Load(ctx, m.workload, m.files, m.devices...); err != nil {
+	e, err := m.start(ctx, o.Policy, o.Plan)
+	if err != nil {
 		return nil, err
 	}
-	if s := m.pipeline.Stage(moduleVision); s != nil {
-		m.vision = newEncoder(m.desc.Vision, s, plan)
-	}
+	m.engine.Store(e)
 	return m, nil
 }
 
@@ -277,50 +257,6 @@ func set[T any](dst, v *T) {
 	}
 }
 
-// Names of the modules of a workload.
-const (
-	moduleVision  = "vision"
-	modulePrefill = "prefill"
-	moduleDecode  = "decode"
-	groupLLM      = "llm"
-)
-
-// describeGraphs builds the graphs.
-func (m *Model) describeGraphs(o *Options, policy scheduler.Policy) error {
-	m.workload.Name = m.desc.Family
-	wanted := func(g string) bool { return len(o.Modules) == 0 || slices.Contains(o.Modules, g) }
-	add := func(name, group, batch string, follow map[string]int64, g *graph.Graph, err error) error {
-		if err != nil {
-			return fmt.Errorf("models: %s: %w", m.files.Name(), err)
-		}
-		m.workload.Modules = append(m.workload.Modules, scheduler.Module{Name: name, Group: group, Batch: batch, Follow: follow, Graph: g})
-		return nil
-	}
-	if m.desc.Vision != nil && wanted(moduleVision) {
-		g, err := m.desc.VisionGraph(m.files, arch.VisionOptions{})
-		if err := add(moduleVision, moduleVision, "tiles", nil, g, err); err != nil {
-			return err
-		}
-	}
-	if m.desc.Text == nil || !wanted(groupLLM) {
-		return nil
-	}
-	m.text = arch.TextOptions{Context: int64(o.Context)}
-	if int64(o.Context) > m.desc.Text.MaxPositions {
-		return fmt.Errorf("models: %s: a context of %d tokens; the model was made for at most %d", m.files.Name(), o.Context, m.desc.Text.MaxPositions)
-	}
-	if policy.Chunk > 0 {
-		m.text.MaxChunk = policy.Chunk
-	}
-	m.text = m.text.Defaults(m.desc.Text)
-	g, err := m.desc.Prefill(m.files, m.text)
-	if err := add(modulePrefill, groupLLM, "chunk", map[string]int64{"rows": 1}, g, err); err != nil {
-		return err
-	}
-	g, err = m.desc.Decode(m.files, m.text)
-	return add(moduleDecode, groupLLM, "", nil, g, err)
-}
-
 // lacks says why a part of the model cannot be used: its kind has none, or it
 // was opened without.
 func (m *Model) lacks(module string, has bool, what string) string {
@@ -334,10 +270,10 @@ func (m *Model) lacks(module string, has bool, what string) string {
 func (m *Model) Arch() *arch.Model { return m.desc }
 
 // Plan returns the plan in force.
-func (m *Model) Plan() *scheduler.Plan { return m.pipeline.Plan() }
+func (m *Model) Plan() *scheduler.Plan { return m.engine.Load().pipeline.Plan() }
 
 // Workload returns the model's graphs.
-func (m *Model) Workload() scheduler.Workload { return m.workload }
+func (m *Model) Workload() scheduler.Workload { return m.engine.Load().workload }
 
 // Tokenizer returns the tokenizer, nil if the model has none.
 func (m *Model) Tokenizer() *token.Tokenizer { return m.tok }
@@ -346,15 +282,16 @@ func (m *Model) Tokenizer() *token.Tokenizer { return m.tok }
 func (m *Model) Generation() Generation { return m.gen }
 
 // Context returns the longest conversation in tokens.
-func (m *Model) Context() int { return int(m.text.Context) }
+func (m *Model) Context() int { return int(m.context) }
 
 // Fallbacks lists what did not go as was preferred, one line each.
 func (m *Model) Fallbacks() []string {
 	var out []string
-	for _, u := range m.unopened {
+	e := m.engine.Load()
+	for _, u := range e.unopened {
 		out = append(out, fmt.Sprintf("%s was not opened: %s", u.Device, u.Reason))
 	}
-	return append(out, m.Plan().Fallbacks()...)
+	return append(out, e.pipeline.Plan().Fallbacks()...)
 }
 
 // Close waits for calls under way, closes the sessions that are still open,
@@ -365,19 +302,12 @@ func (m *Model) Close() error {
 	if !first {
 		return nil
 	}
-	var errs []error
+	errs := []error{m.late}
 	for _, s := range sessions {
-		errs = append(errs, s.d.close())
+		errs = append(errs, s.retire())
 	}
-	if m.vision != nil {
-		errs = append(errs, m.vision.close())
+	if e := m.engine.Load(); e != nil {
+		errs = append(errs, e.close())
 	}
-	if m.pipeline != nil {
-		errs = append(errs, m.pipeline.Close())
-	}
-	for _, d := range m.devices {
-		errs = append(errs, d.Close())
-	}
-	errs = append(errs, m.files.Close())
-	return errors.Join(errs...)
+	return errors.Join(append(errs, m.files.Close())...)
 }

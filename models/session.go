@@ -20,7 +20,7 @@ import (
 // goroutine at a time.
 type Session struct {
 	m        *Model
-	d        *decoder
+	d        *decoder // nil after Model.Use, until it is needed
 	messages []chat.Message
 	pictures []*Picture
 	// cached are the tokens whose keys and values are in the cache, in order;
@@ -31,13 +31,13 @@ type Session struct {
 
 // NewSession starts an empty conversation, with a KV cache of its own.
 func (m *Model) NewSession(ctx context.Context) (*Session, error) {
-	if err := m.enter(); err != nil {
+	if err := m.enter(ctx); err != nil {
 		return nil, err
 	}
 	defer m.leave()
 	d, err := newDecoder(ctx, m)
 	if err != nil {
-		return nil, err
+		return nil, m.advise(err)
 	}
 	s := &Session{m: m, d: d}
 	m.life.add(s)
@@ -88,9 +88,10 @@ const (
 
 // Ask adds a turn to the conversation and returns the answer. When it fails
 // or ctx ends, the conversation is as it was before the turn, and the session
-// can go on.
+// can go on. When a device was lost (hal.ErrDeviceLost) it can go on after
+// Model.Use.
 func (s *Session) Ask(ctx context.Context, t Turn) (*Answer, error) {
-	if err := s.enter(); err != nil {
+	if err := s.enter(ctx); err != nil {
 		return nil, err
 	}
 	defer s.m.leave()
@@ -98,7 +99,7 @@ func (s *Session) Ask(ctx context.Context, t Turn) (*Answer, error) {
 	a, err := s.ask(ctx, t)
 	if err != nil {
 		s.messages, s.pictures = s.messages[:messages], s.pictures[:pictures]
-		return nil, err
+		return nil, s.m.advise(err)
 	}
 	return a, nil
 }
@@ -274,12 +275,15 @@ func (s *Session) generate(ctx context.Context, logits []float32, sampler *sampl
 // after each prediction. The conversation is as before afterwards. The token that ends an
 // answer counts where the chat template writes it.
 func (s *Session) Score(ctx context.Context, t Turn, answer string) (nats float64, n int, err error) {
-	if err := s.enter(); err != nil {
+	if err := s.enter(ctx); err != nil {
 		return 0, 0, err
 	}
 	defer s.m.leave()
 	messages, pictures := len(s.messages), len(s.pictures)
-	defer func() { s.messages, s.pictures = s.messages[:messages], s.pictures[:pictures] }()
+	defer func() {
+		s.messages, s.pictures = s.messages[:messages], s.pictures[:pictures]
+		err = s.m.advise(err)
+	}()
 	if err := s.listen(ctx, t, &Answer{}); err != nil {
 		return 0, 0, err
 	}
@@ -336,14 +340,26 @@ func (s *Session) expected(ctx context.Context, answer string) (*prompt, []int32
 // the next conversation begins with.
 func (s *Session) Reset() { s.messages, s.pictures = nil, nil }
 
-// enter begins a use of the session; m.leave ends it.
-func (s *Session) enter() error {
-	if err := s.m.enter(); err != nil {
+// enter begins a use of the session, with a decoder; m.leave ends it.
+func (s *Session) enter(ctx context.Context) error {
+	if err := s.m.enter(ctx); err != nil {
 		return err
 	}
-	if s.m.life.isClosed(s) {
+	if err := s.ready(ctx); err != nil {
 		s.m.leave()
+		return err
+	}
+	return nil
+}
+
+func (s *Session) ready(ctx context.Context) (err error) {
+	if s.m.life.isClosed(s) {
 		return fmt.Errorf("models: the session was closed: %w", hal.ErrClosed)
+	}
+	if s.d == nil {
+		if s.d, err = newDecoder(ctx, s.m); err != nil {
+			return s.m.advise(err)
+		}
 	}
 	return nil
 }
@@ -354,5 +370,16 @@ func (s *Session) Close() error {
 	if !s.m.life.remove(s) {
 		return nil
 	}
-	return s.d.close()
+	defer s.m.leave()
+	return s.retire()
+}
+
+// retire frees the decoder, and with it the cache.
+func (s *Session) retire() error {
+	if s.d == nil {
+		return nil
+	}
+	err := s.d.close()
+	s.d, s.cached, s.shown = nil, nil, nil
+	return err
 }

@@ -213,10 +213,11 @@ func (s *Stage) NewStates(ctx context.Context) (*States, error) {
 		if err != nil {
 			return nil, errors.Join(err, st.Close())
 		}
-		if st.bufs[b.Name], err = s.dev.Alloc(ctx, n); err != nil {
+		buf, err := s.dev.Alloc(ctx, n)
+		if err != nil {
 			return nil, errors.Join(fmt.Errorf("scheduler: state %s of %s: %w", b.Name, s.name, err), st.Close())
 		}
-		st.size[b.Name] = n
+		st.bufs[b.Name], st.size[b.Name] = buf, n
 	}
 	return st, nil
 }
