@@ -86,6 +86,16 @@ func attentionForms() (out []form) {
 			return append(l.heads(c(5)), l.x(-2, 2, l.n(3), c(5)), none, none, l.list(enc.I64, []int64{2}, 5, 3))
 		})
 	}
+	for _, s := range []struct {
+		name  string
+		shape []dim.Dim
+	}{{"short_mask2", []dim.Dim{c(3), c(4)}}, {"short_mask3", []dim.Dim{c(4), c(3), c(4)}}, {"short_mask4", []dim.Dim{c(2), c(1), c(3), c(4)}}, {"short_mask5", []dim.Dim{c(2), c(4), c(1), c(2)}}} {
+		add(s.name, y, nil, func(l *lab) ids { return append(l.heads(c(5)), l.x(-2, 2, s.shape...)) })
+		add(s.name+"_bool", y, nil, func(l *lab) ids { return append(l.heads(c(5)), l.of(enc.Bool, 0, 1, s.shape...)) })
+		for _, i := range []int{1, 2} {
+			out[len(out)-i].make = fixed(out[len(out)-i].make)
+		}
+	}
 	add("present", present, nil, qkv)
 	add("packed_past", present, attrs{aInt("q_num_heads", 4), aInt("kv_num_heads", 2), causal}, func(l *lab) ids {
 		return ids{l.x(-1, 1, c(2), l.n(3), c(32)), l.x(-1, 1, c(2), l.n(5), c(16)), l.x(-1, 1, c(2), l.n(5), c(12)), none,

@@ -108,17 +108,17 @@ func decoder(l *suite.Lab, storage enc.Encoding, heads, kvHeads, head, capacity 
 	chunk := l.B.Symbol(dim.Symbol{Name: "chunk", Min: 1, Max: 16})
 	t := graph.OfInts(enc.F32, 1, kvHeads, capacity, head)
 	t.Enc = storage
-	var write, length [][]float64
+	first, valid := l.In(enc.I64, suite.Values(0), 1), l.In(enc.I64, suite.Values(0), 1)
 	at := int64(0)
 	for i, n := range []int64{5, 16, 1, 1, 3, 1} {
 		if i == 2 && capacity > 100 { // far into the cache
 			at += 250
 		}
-		write, length = append(write, []float64{float64(at)}), append(length, []float64{float64(at + n)})
-		at += n
 		l.Step(dim.Binding{"chunk": n})
+		l.Feed(first, suite.Values(float64(at)))
+		at += n
+		l.Feed(valid, suite.Values(float64(at)))
 	}
-	first, valid := l.In(enc.I64, suite.PerStep(write...), 1), l.In(enc.I64, suite.PerStep(length...), 1)
 	rows := func(heads int64) graph.ValueID {
 		return l.Input(enc.F32, unit, dim.Of(1), dim.Of(heads), chunk, dim.Of(head))
 	}

@@ -20,5 +20,6 @@ func Cases() []suite.Case {
 	out = append(out, matrices()...)
 	out = append(out, encoded()...)
 	out = append(out, caches()...)
+	out = append(out, hostile()...)
 	return out
 }

@@ -224,6 +224,15 @@ func plainWeights() (out []suite.Case) {
 			l.Out(l.B.Op("heddle.Linear", ids{x(l), l.Turned(enc.F32, stored(e), 65, 33), l.Weight(enc.F32, stored(e), 33)}, aStr("activation", "gelu")))
 		})
 	}
+	for _, e := range enc.Elems() { // tables of every type
+		if e.Bits() == 4 {
+			continue
+		}
+		add("gather."+e.String()+".weight", beyond, func(l *suite.Lab) {
+			l.Out(l.B.Op("Gather", ids{l.Weight(e, enc.Encoding{}, 9, 5), l.In(enc.I64, suite.Between(0, 8), 4)}),
+				l.B.Op("Gather", ids{l.Weight(e, enc.Encoding{}, 4, 9, 5), l.In(enc.I64, suite.Between(0, 8), 4)}, aInt("axis", 1)))
+		})
+	}
 	add("where.bool.weight", beyond, func(l *suite.Lab) {
 		l.Out(l.B.Op("Where", ids{l.Weight(enc.Bool, enc.Encoding{}, 33), l.In(enc.F32, unit, 33), l.In(enc.F32, unit)}))
 	})

@@ -172,6 +172,9 @@ func reductions() []operator {
 			o.forms = append(o.forms, use("integers", func(l *lab) { l.call(ids{l.x(1, 3, c(5), c(9)), l.B.Ints(1)}) }),
 				use("nothing", func(l *lab) { l.call(ids{l.x(0, 1, c(3), c(0)), l.B.Ints(1)}) }))
 		case "ReduceLogSumExp":
+			o.forms = append(o.forms, use("infinite", func(l *lab) {
+				l.call(ids{l.list(l.e, []int64{4, 3}, -inf, -inf, -inf, -inf, 1, 2, inf, 1, 2, nan, 1, 2), l.B.Ints(1)})
+			}).of(ops.Floats).undivided())
 			o.forms = append(o.forms, use("large", func(l *lab) { // no intermediate overflow
 				l.call(ids{l.x(80, 200, c(5), c(33)), l.B.Ints(1)})
 			}).of(ops.Types(enc.F64, enc.F32, enc.BF16)))

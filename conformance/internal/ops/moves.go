@@ -85,6 +85,9 @@ func moves() []operator {
 				l.calls([]bool{true, false, true}, ids{l.x(0, 7, l.n(3), c(7)), l.B.Ints(1, 4, 2)}, aInt("axis", -1))
 			}),
 			use("number", func(l *lab) { l.calls([]bool{true, true, true}, ids{l.x(0, 7, c(7), l.n(3))}, aInt("num_outputs", 3)) }),
+			use("number_some", func(l *lab) {
+				l.calls([]bool{true, false, true}, ids{l.x(0, 7, c(7), l.n(3))}, aInt("num_outputs", 3))
+			}),
 			use("even", func(l *lab) {
 				l.calls([]bool{true, true}, ids{l.x(0, 7, c(3), c(8), c(5))}, aInt("axis", 1), aInt("num_outputs", 2))
 			}),
@@ -153,6 +156,10 @@ func pads() (out []form) {
 		use("far", func(l *lab) { l.call(ids{l.x(0, 7, c(3)), l.B.Ints(7, 8)}, aStr("mode", "wrap")) }),
 		use("nothing", func(l *lab) { l.call(ids{l.x(0, 7, c(3), c(4)), l.B.Ints(0, 0, 0, 0)}) }),
 		use("infinite", func(l *lab) { l.call(ids{l.x(0, 7, c(3), c(4)), l.B.Ints(1, 0, 0, 1), l.scalar(-inf)}) }).of(ops.Floats),
+		use("one_reflect", func(l *lab) { l.call(ids{l.x(1, 7, c(1), c(4)), l.B.Ints(0, 1, 0, 2)}, aStr("mode", "reflect")) }),
+		use("reflect_far", func(l *lab) { l.call(ids{l.x(1, 7, c(5)), l.B.Ints(4, 4)}, aStr("mode", "reflect")) }),
+		use("scalar", func(l *lab) { l.call(ids{l.x(1, 7), l.B.Ints()}) }),
+		use("scalar_edge", func(l *lab) { l.call(ids{l.x(1, 7), l.B.Ints()}, aStr("mode", "edge")) }),
 		use("patches", func(l *lab) { l.call(ids{l.x(0, 7, c(1), c(7), c(7), c(33)), l.B.Ints(0, 0, 0, 0, 0, 1, 1, 0)}) }).in(vision).float(),
 	)
 }

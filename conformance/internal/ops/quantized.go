@@ -41,6 +41,9 @@ func quantizes() (out []form) {
 			use(name+"_many", func(l *lab) { l.call(ids{l.x(-5, 5, c(40009)), l.x(0.02, 0.04), l.of(to, 0, 7)}) }).float().in(p))
 	}
 	return append(out,
+		use("vector", func(l *lab) {
+			l.call(ids{l.x(-5, 5, c(9)), l.x(0.1, 1, c(9)), l.of(enc.I8, -3, 3, c(9))}, aInt("axis", 0))
+		}).of(reals),
 		use("default", func(l *lab) { l.call(ids{l.x(0, 5, l.n(3), c(7)), l.x(0.1, 1)}) }).of(reals),
 		use("precision", func(l *lab) {
 			l.call(ids{l.x(-5, 5, l.n(3), c(7)), l.of(enc.F16, 0.1, 1), l.of(enc.I8, -3, 3)}, aElem("precision", enc.F32), aInt("saturate", 0))
@@ -128,6 +131,9 @@ func quantized() []operator {
 				l.call(ids{l.x(0, 127, c(2), l.n(3), c(4)), l.of(w, 0, 127, c(2), c(4), c(5)), l.x(0, 127, c(2), l.n(3), c(1)), l.of(w, 0, 9, c(1), c(1), c(5))})
 			}),
 			use(name+"_only_b", func(l *lab) { l.call(ids{l.x(0, 127, l.n(3), c(4)), l.of(w, lo, hi, c(4), c(5)), none, l.of(w, 0, 9)}) }),
+			use(name+"_terms_only_b", func(l *lab) {
+				l.call(ids{l.x(0, 127, l.n(3), c(4)), l.of(w, 0, 127, c(4), c(5)), none, l.of(w, 0, 9, c(4), c(1))})
+			}),
 			use(name+"_m5_k1152_n33", func(l *lab) {
 				l.call(ids{a(l, 5, 1152), l.of(w, lo, hi, c(1152), c(33)), l.x(0, 127), l.of(w, lo, hi)})
 			}),

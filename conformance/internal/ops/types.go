@@ -31,6 +31,11 @@ func types() []operator {
 				}).of(ops.Types(enc.F64, enc.F32)),
 				use("large_to_"+to.String(), func(l *lab) { l.call(ids{l.x(0, 2e9, c(67))}, aElem("to", to)) }).of(ops.Types(enc.I64, enc.U64, enc.I32, enc.U32)))
 		}
+		if to == enc.U64 {
+			casts = append(casts, use("large_to_u64", func(l *lab) { // beyond the signed numbers
+				l.call(ids{l.vector(0x1p63, 0x1.8p63, 0x1p62, 0x1.fp63, 0x1p40)}, aElem("to", to))
+			}).of(ops.Types(enc.F64, enc.F32, enc.BF16)))
+		}
 		if to == enc.Bool {
 			casts = append(casts, use("edges_to_bool", func(l *lab) { l.call(ids{l.vector(0, minus0, 0.25, -0.25, 1, -1, inf, nan)}, aElem("to", to)) }).of(ops.Floats))
 		}
@@ -50,10 +55,7 @@ func types() []operator {
 
 	var filled []form
 	for _, e := range enc.Elems() {
-		if e.Bits() == 4 {
-			continue
-		}
-		filled = append(filled, use("of_"+e.String(), func(l *lab) {
+		f := use("of_"+e.String(), func(l *lab) {
 			v, err := suite.Values(1).Tensor(l.Rand, e, []int64{1})
 			if err != nil {
 				l.B.Fail(err)
@@ -65,7 +67,9 @@ func types() []operator {
 				return
 			}
 			l.call(ids{l.B.Dims(l.n(3), c(5))}, graph.TensorAttr("value", &graph.Tensor{Elem: e, Shape: []int64{1}, Data: t.Data}))
-		}))
+		})
+		f.whole = e.Bits() == 4 // nothing simpler fills nibbles
+		filled = append(filled, f)
 	}
 	return []operator{
 		forms("Cast", casts...),
@@ -82,7 +86,9 @@ func types() []operator {
 			use("down", func(l *lab) { l.call(ids{l.scalar(9), l.scalar(-4), l.scalar(-2)}) }),
 			use("fractions", func(l *lab) { l.call(ids{l.scalar(0.5), l.scalar(9.25), l.scalar(0.125)}) }).of(ops.Floats),
 			use("stash", func(l *lab) { l.call(ids{l.scalar(0), l.scalar(40), l.scalar(0.75)}, aElem("stash_type", enc.F32)) }).of(ops.Types(enc.F16, enc.BF16)),
-			use("empty", func(l *lab) { l.call(ids{l.scalar(5), l.scalar(5), l.scalar(1)}) })),
+			use("empty", func(l *lab) { l.call(ids{l.scalar(5), l.scalar(5), l.scalar(1)}) }),
+			use("long", func(l *lab) { l.call(ids{l.scalar(-7), l.scalar(70001), l.scalar(1)}) }).of(ops.Types(enc.F64, enc.F32, enc.I64, enc.I32)),
+			use("long_fractions", func(l *lab) { l.call(ids{l.scalar(2), l.scalar(40000), l.scalar(0.5)}) }).of(ops.Floats)),
 		forms("Shape",
 			use("plain", func(l *lab) { l.call(ids{l.x(0, 1, l.n(3), c(5), l.n(7))}) }),
 			use("tail", func(l *lab) { l.call(ids{l.x(0, 1, l.n(3), c(5), l.n(7))}, aInt("start", -2)) }),

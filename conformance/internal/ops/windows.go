@@ -27,6 +27,9 @@ func windows() []operator {
 			}),
 			use("same_lower", func(l *lab) {
 				l.call(ids{l.x(-1, 1, c(1), c(2), c(3), c(3)), l.x(-1, 1, c(2), c(2), c(3), c(3))}, aInts("strides", 2, 2), aStr("auto_pad", "SAME_LOWER"))
+			}),
+			use("weight", func(l *lab) {
+				l.call(ids{l.x(-1, 1, c(1), c(3), c(4), c(5)), l.Weight(l.e, enc.Encoding{}, 3, 2, 3, 3), l.Weight(l.e, enc.Encoding{}, 2)}, aInts("strides", 2, 2))
 			})),
 		forms("AveragePool", append(pools(),
 			use("include_pad", func(l *lab) {
@@ -42,6 +45,9 @@ func windows() []operator {
 			use("column_major", func(l *lab) {
 				l.calls([]bool{true, true}, ids{l.x(-9, 9, l.n(2), c(3), c(7), c(9))}, aInts("kernel_shape", 3, 2), aInt("storage_order", 1))
 			}),
+			use("infinite", func(l *lab) { // nothing beats the start
+				l.calls([]bool{true, true}, ids{l.list(l.e, []int64{1, 1, 2, 3}, -inf, -inf, 1, -inf, -inf, inf)}, aInts("kernel_shape", 1, 2))
+			}).of(ops.Floats),
 			use("negative", func(l *lab) { // padding never wins
 				l.call(ids{l.x(-9, -1, c(1), c(2), c(5), c(5))}, aInts("kernel_shape", 3, 3), aInts("pads", 1, 1, 1, 1))
 			}).of(ops.Floats|ops.Types(enc.I8)))...),
@@ -184,6 +190,15 @@ func resizes() []operator {
 		}).of(ops.Floats),
 		use("volume", func(l *lab) {
 			l.call(ids{l.x(0, 99, c(1), c(2), c(3), c(4), c(5)), none, none, l.B.Ints(1, 2, 5, 3, 8)}, aStr("mode", "linear"))
+		}).of(ops.Floats),
+		use("fours", func(l *lab) { // quarters of multiples of four: no tie, in any type
+			l.call(ids{l.list(l.e, []int64{1, 1, 3, 4}, 0, 4, 8, 12, 20, 16, 24, 4, 28, 0, 12, 8), none, l.B.Const("", graph.F32([]int64{4}, 1, 1, 1, 2))}, aStr("mode", "linear"))
+		}).of(ops.Numbers),
+		use("one", func(l *lab) {
+			for _, coords := range []string{"half_pixel", "half_pixel_symmetric", "pytorch_half_pixel", "align_corners", "asymmetric"} {
+				l.call(ids{l.x(0, 99, c(1), c(1), c(3), c(4)), none, none, l.B.Ints(1, 1, 1, 1)}, aStr("mode", "linear"), aStr("coordinate_transformation_mode", coords))
+			}
+			l.call(ids{l.x(0, 99, c(1), c(1), c(3), c(4)), l.B.Const("", graph.F32([]int64{8}, 0, 0, 0.1, 0.2, 1, 1, 0.6, 0.9)), none, l.B.Ints(1, 1, 1, 1)}, aStr("mode", "linear"), aStr("coordinate_transformation_mode", "tf_crop_and_resize"))
 		}).of(ops.Floats),
 		use("same", func(l *lab) {
 			l.call(ids{l.x(0, 99, c(1), c(2), c(4), c(5)), none, none, l.B.Ints(1, 2, 4, 5)}, aStr("mode", "cubic"))

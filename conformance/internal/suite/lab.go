@@ -23,16 +23,6 @@ type Fill struct {
 	Lo, Hi  float64
 	Values  []float64
 	Special bool
-	// Steps, if not nil, replaces Values by those of each step.
-	Steps [][]float64
-}
-
-// at is the fill of a step.
-func (f Fill) at(step int) Fill {
-	if f.Steps != nil {
-		f.Values = f.Steps[min(step, len(f.Steps)-1)]
-	}
-	return f
 }
 
 // Between fills with uniformly distributed numbers.
@@ -71,9 +61,6 @@ func (b *blob) Source(name string) ([]byte, error) {
 	}
 	return *b, nil
 }
-
-// PerStep fills with given numbers, others in each step.
-func PerStep(vs ...[]float64) Fill { return Fill{Steps: vs} }
 
 // NewLab starts a graph for the case of an ID.
 func NewLab(id string) *Lab {
@@ -180,8 +167,10 @@ func (l *Lab) store(elem enc.Elem, e enc.Encoding, shape []int64) (graph.Part, e
 	if err != nil {
 		return graph.Part{}, err
 	}
-	at := int64(len(l.data)) + 6 // files align only so much
-	l.data = append(l.data, make([]byte, 6+lay.Total())...)
+	// Files align as much or as little as they like.
+	gap := []int{2, 4, 6, 8}[l.Rand.IntN(4)] + len(l.data)%2
+	at := int64(len(l.data) + gap)
+	l.data = append(l.data, make([]byte, int64(gap)+lay.Total())...)
 	all := l.data[at:]
 	data, scales, zeros := all[:lay.Data], all[lay.Data:lay.Data+lay.Scale], all[lay.Data+lay.Scale:]
 	for i := range data {

@@ -133,7 +133,7 @@ func (p *Program) Run(ctx context.Context, e *Env) error {
 				if _, ok := p.Fills[s.Name]; !ok || typ.Enc != (enc.Encoding{}) {
 					continue // zeros
 				}
-				t, err := p.fill(s.Name, typ, at, func(f Fill, shape []int64) (*oracle.Tensor, error) { return f.at(step).Tensor(rnd, typ.Elem, shape) })
+				t, err := p.fill(s.Name, typ, at, func(f Fill, shape []int64) (*oracle.Tensor, error) { return f.Tensor(rnd, typ.Elem, shape) })
 				if err != nil {
 					return err
 				}
@@ -179,7 +179,7 @@ func (p *Program) Inputs(step int, rnd *rand.Rand) (map[string]*oracle.Tensor, e
 					f = own
 				}
 			}
-			return f.at(step).Tensor(rnd, typ.Elem, shape)
+			return f.Tensor(rnd, typ.Elem, shape)
 		})
 		if err != nil {
 			return nil, err

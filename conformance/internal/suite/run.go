@@ -233,6 +233,10 @@ func (r *Run) compile(ctx context.Context, at dim.Binding) (*compiled, error) {
 	return c, nil
 }
 
+// ErrStray is wrapped when a run wrote to memory that is not its own: before
+// or behind an argument, or into an input.
+var ErrStray = errors.New("the run wrote where it must not")
+
 // guard is how many bytes lie before and behind each argument, at least.
 const guard = 256
 
@@ -347,13 +351,13 @@ func (r *Run) Step(ctx context.Context, in map[string]*oracle.Tensor, at dim.Bin
 		}
 		for k, v := range all {
 			if p := int64(k); (p < a.at || p >= a.at+size && (b.Role != driver.RoleState || p >= a.at+a.size)) && v != pattern(p) {
-				return nil, fmt.Errorf("the byte %d behind the start of %s %s, which has %d, was overwritten", p-a.at, b.Role, b.Name, size)
+				return nil, fmt.Errorf("%w: byte %d behind the start of %s %s, which has %d, is another", ErrStray, p-a.at, b.Role, b.Name, size)
 			}
 		}
 		content := all[a.at : a.at+size]
 		if want, ok := inputs[i]; ok {
 			if !slices.Equal(want, content) {
-				return nil, fmt.Errorf("the run changed input %s", b.Name)
+				return nil, fmt.Errorf("%w: it changed input %s", ErrStray, b.Name)
 			}
 			continue
 		}
