@@ -47,6 +47,9 @@ func Fields() []string {
 	return out
 }
 
+// Has reports whether a graph has a field of a path that Fields lists.
+func Has(g *graph.Graph, field string) bool { return len(places(g, field)) > 0 }
+
 // Clone returns a copy of g that shares nothing with it that can be changed.
 func Clone(g *graph.Graph) *graph.Graph {
 	out := new(graph.Graph)

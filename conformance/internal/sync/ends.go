@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -16,6 +17,7 @@ func endCases() []suite.Case {
 	return []suite.Case{
 		bare("end.pending", suite.Skeleton, closePending),
 		bare("end.working", suite.Skeleton, closeWorking),
+		bare("end.running", suite.Skeleton, closeRunning),
 		bare("end.while_submitting", suite.Skeleton, closeWhileSubmitting),
 		bare("end.waited_for", suite.Skeleton, closeWaitedFor),
 		both("end.closed", closedQueue),
@@ -123,6 +125,48 @@ func closeWorking(b *bench) {
 			}
 		}
 	}
+}
+
+// closeRunning closes a queue in the middle of a run: the run ends or is broken
+// off, and the executable goes on elsewhere.
+func closeRunning(b *bench) {
+	s, err := rig.Simplest(b.Device)
+	must(err)
+	n := 600
+	if limit := b.Device.Caps().Limits.MaxNodes; limit > 0 {
+		n = min(n, limit)
+	}
+	g, err := s.Chain(n)
+	must(err)
+	x, err := b.Device.Compile(b.ctx, g, hal.CompileOptions{})
+	if errors.Is(err, hal.ErrUnsupported) || errors.Is(err, hal.ErrOutOfMemory) {
+		b.env.Note("%d nodes one after the other are not compiled: %v", n, err)
+		return
+	}
+	must(err)
+	b.Defer(x.Close)
+	args, operands, before, err := s.Args(b.ctx, b.Rig, 1)
+	must(err)
+	for round := range 20 {
+		q, err := b.Device.NewQueue(hal.QueueOptions{Label: "to be closed"})
+		must(err)
+		t := line(q)
+		for v := uint64(1); v <= 6; v++ {
+			b.submit(q, &hal.Batch{Cmds: []hal.Cmd{{Op: hal.Run, Exec: x, Args: args}}, Signal: at(t, v)})
+		}
+		time.Sleep(time.Duration(round*40) * time.Microsecond)
+		must(within("closing a queue that runs a graph", q.Close))
+		_ = b.ended("a run of a queue that was closed", t, 6)
+	}
+	// Whole runs are not affected, here or by another executable.
+	must(b.Do(b.ctx, hal.Cmd{Op: hal.Upload, Dst: args[s.Inputs], Host: before}, hal.Cmd{Op: hal.Run, Exec: x, Args: args}))
+	got, err := b.Read(b.ctx, args[s.Inputs])
+	must(err)
+	check(!slices.Equal(got, before), "a run after others were broken off writes nothing")
+	for i, o := range operands {
+		must(b.Expect(b.ctx, "an input of runs that were broken off", args[i], o))
+	}
+	must(rig.Works(b.ctx, b.Device))
 }
 
 // closeWhileSubmitting closes a queue that others submit to: each Submit takes
