@@ -129,25 +129,3 @@ func TestRun(t *testing.T) {
 	require.NoError(t, b.do(hal.Cmd{Op: hal.Fill, Dst: b.in(), Value: 0}, b.run(), hal.Cmd{Op: hal.Copy, Dst: b.in(), Src: b.out()}))
 	require.Equal(t, floats(float32(math.Copysign(0, -1)), float32(math.Copysign(0, -1)), float32(math.Copysign(0, -1)), float32(math.Copysign(0, -1))), shared[:16])
 }
-
-func BenchmarkSubmit(b *testing.B) {
-	for _, name := range []string{"null", "null?isolate=1", "cpu?threads=1", "cpu?isolate=1&threads=1"} {
-		b.Run(name, func(b *testing.B) {
-			x := open(b, name, "Neg", 16)
-			defer x.close()
-			ctx := context.Background()
-			batch := &hal.Batch{Cmds: []hal.Cmd{x.run()}, Signal: []hal.Point{{T: x.tl}}}
-			b.ReportAllocs()
-			for b.Loop() {
-				x.v++
-				batch.Signal[0].V = x.v
-				if err := x.q.Submit(ctx, batch); err != nil {
-					b.Fatal(err)
-				}
-				if err := x.tl.Wait(ctx, x.v); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
-	}
-}

@@ -115,6 +115,19 @@ func TestLoss(t *testing.T) {
 	}
 }
 
+// Memory that a vendor's library takes meets the kernel's limit, or is seen
+// to be too much, whichever comes first.
+func TestMemoryLimit(t *testing.T) {
+	b := open(t, "fake?isolate=1&run=leak-c&mem_limit=64M", "Neg", 16)
+	err := b.do(b.run())
+	t.Log(err)
+	require.ErrorIs(t, err, hal.ErrOutOfMemory)
+	b.close()
+	b = open(t, "fake?isolate=1&mem_limit=64M", "Neg", 1<<20)
+	require.NoError(t, b.do(b.run()), "tensors do not count")
+	b.close()
+}
+
 // The process is killed while batches are under way: whoever waits is told
 // soon, and the device can be opened again.
 func TestKill(t *testing.T) {

@@ -29,6 +29,7 @@ type Conn struct {
 	recv     func(fd uintptr) bool // with files
 	read     func(fd uintptr) bool // without
 	spun     bool                  // since the last message
+	fails    int                   // waits that spinning did not shorten, in a row
 }
 
 // Pair makes a connected pair of sockets, both closed on exec.
@@ -67,9 +68,14 @@ func (c *Conn) msg(fd int) {
 func (c *Conn) plain(fd int) { c.n, c.err = unix.Read(fd, c.buf) }
 
 // spinTime is how long receiving looks again and again before it sleeps. To
-// be woken takes longer than what many batches take; the time is spent once
-// after each message.
-const spinTime = 30 * time.Microsecond
+// be woken takes longer than what many batches take. Where it does not help,
+// since batches take longer or the machine is busy, it is tried at every
+// spinAgain-th message only.
+const (
+	spinTime  = 30 * time.Microsecond
+	spinFails = 4
+	spinAgain = 32
+)
 
 // spin receives until there is a message, or there was none for a while.
 func (c *Conn) spin(fd int, receive func(int)) bool {
@@ -80,16 +86,22 @@ func (c *Conn) spin(fd int, receive func(int)) bool {
 		case c.err == unix.EINTR:
 			continue
 		case c.err != unix.EAGAIN:
+			if !until.IsZero() && !c.spun {
+				c.fails = 0
+			}
 			c.spun = false
 			return true
-		case c.spun || runtime.NumCPU() == 1:
+		case c.spun:
 			return false
 		}
 		t := time.Now()
-		if until.IsZero() {
+		switch {
+		case !until.IsZero() && t.Before(until):
+		case until.IsZero() && (c.fails < spinFails || c.fails%spinAgain == 0) && runtime.NumCPU() > 1:
 			until = t.Add(spinTime)
-		} else if t.After(until) {
+		default:
 			c.spun = true
+			c.fails++
 			return false
 		}
 		runtime.Gosched() // whoever was just told something works first
