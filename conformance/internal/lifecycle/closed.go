@@ -126,7 +126,7 @@ func closedOrder(ctx context.Context, e *suite.Env) error {
 		if err != nil {
 			return err
 		}
-		if err := within("closing a device before what was made from it", d.Close); err != nil {
+		if err := within(ctx, "closing a device before what was made from it", d.Close); err != nil {
 			e.Note("closing a device before what was made from it: %v", err)
 		}
 		err = r.Queue.Submit(ctx, &hal.Batch{Cmds: []hal.Cmd{{Op: hal.Fill, Dst: buf.All()}}, Signal: []hal.Point{{T: t, V: 1}}})
@@ -138,7 +138,7 @@ func closedOrder(ctx context.Context, e *suite.Env) error {
 			{"closing a buffer", buf.Close}, {"closing an executable", x.Close}, {"closing a queue and the rest", r.Close},
 		} {
 			// An error or none: whether it is too late is the driver's affair.
-			_ = within(o.what+" after its device", o.f)
+			_ = within(ctx, o.what+" after its device", o.f)
 		}
 		if lost := d.Lost(); lost != nil {
 			return fmt.Errorf("what was closed after its device was the end of it: %w", lost)
@@ -148,7 +148,7 @@ func closedOrder(ctx context.Context, e *suite.Env) error {
 }
 
 // within calls f, which has to return.
-func within(what string, f func() error) error {
+func within(ctx context.Context, what string, f func() error) error {
 	done := make(chan error, 1)
 	go func() { done <- f() }()
 	select {
@@ -156,6 +156,8 @@ func within(what string, f func() error) error {
 		return err
 	case <-time.After(15 * time.Second):
 		return fmt.Errorf("%s does not end", what)
+	case <-ctx.Done():
+		return fmt.Errorf("%s does not end before the case's time is over: %w", what, ctx.Err())
 	}
 }
 
@@ -188,11 +190,11 @@ func closedPending(ctx context.Context, e *suite.Env) error {
 		if err != nil {
 			return err
 		}
-		if err := within("closing a device whose queues had waited", d.Close); err != nil {
+		if err := within(ctx, "closing a device whose queues had waited", d.Close); err != nil {
 			return err
 		}
 		for _, t := range lines {
-			err := within("a waiter of a queue that was closed with its device", func() error { return t.Wait(ctx, 1) })
+			err := within(ctx, "a waiter of a queue that was closed with its device", func() error { return t.Wait(ctx, 1) })
 			if err := rig.Refused("a batch that waited when its queue was closed", err, hal.ErrClosed); err != nil {
 				return err
 			}
@@ -222,7 +224,7 @@ func closedTwice(ctx context.Context, e *suite.Env) error {
 		}
 		for _, o := range []object{{"an executable", x.Close}, {"a buffer", buf.Close}, {"a queue", r.Queue.Close}, {"a device", d.Close}} {
 			for _, time := range []string{"first", "second", "third"} {
-				if err := within("closing "+o.what, o.f); err != nil {
+				if err := within(ctx, "closing "+o.what, o.f); err != nil {
 					return fmt.Errorf("closing %s for the %s time: %w", o.what, time, err)
 				}
 			}

@@ -155,8 +155,8 @@ func pending(what string, t *hal.Timeline, below uint64) {
 	check(v < below, "%s: the timeline is at %d already", what, v)
 }
 
-// within calls f, which has to return soon.
-func within(what string, f func() error) error {
+// within calls f, which has to return soon, and before the case's time is over.
+func (b *bench) within(what string, f func() error) error {
 	done := make(chan error, 1)
 	go func() { done <- f() }()
 	select {
@@ -164,5 +164,7 @@ func within(what string, f func() error) error {
 		return err
 	case <-time.After(soon):
 		panic(stop{fmt.Errorf("%s: no end after %v", what, soon)})
+	case <-b.ctx.Done():
+		panic(stop{fmt.Errorf("%s: no end when the case's time was over: %w", what, b.ctx.Err())})
 	}
 }

@@ -182,6 +182,6 @@ func waiters(b *bench) {
 			b.submit(q, batch)
 		}
 	}
-	must(within("many that wait for many batches", func() error { wg.Wait(); return nil }))
+	must(b.within("many that wait for many batches", func() error { wg.Wait(); return nil }))
 	must(errors.Join(errs...))
 }

@@ -36,7 +36,7 @@ func full(b *bench) {
 	var refusal error
 	for took < manyBatches && refusal == nil {
 		ctx, cancel := context.WithTimeout(b.ctx, 150*time.Millisecond)
-		refusal = within("Submit with a deadline", func() error { return b.Queue.Submit(ctx, &hal.Batch{Signal: at(t, took+1)}) })
+		refusal = b.within("Submit with a deadline", func() error { return b.Queue.Submit(ctx, &hal.Batch{Signal: at(t, took+1)}) })
 		cancel()
 		if refusal == nil {
 			took++
@@ -48,12 +48,12 @@ func full(b *bench) {
 		// One that waits for room gets it.
 		over, cancel := context.WithCancel(b.ctx)
 		cancel()
-		must(rig.Refused("Submit to a full queue with a context that is over", within("that Submit", func() error { return b.Queue.Submit(over, &hal.Batch{Signal: at(t, took+1)}) }), context.Canceled))
+		must(rig.Refused("Submit to a full queue with a context that is over", b.within("that Submit", func() error { return b.Queue.Submit(over, &hal.Batch{Signal: at(t, took+1)}) }), context.Canceled))
 		done := make(chan error, 1)
 		go func() { done <- b.Queue.Submit(b.ctx, &hal.Batch{Signal: at(t, took+1)}) }()
 		time.Sleep(short)
 		must(gate.Signal(1))
-		must(within("Submit to a queue that was full", func() error { return <-done }))
+		must(b.within("Submit to a queue that was full", func() error { return <-done }))
 		took++
 	} else {
 		b.env.Note("a queue holds more than %d batches", manyBatches)
@@ -67,7 +67,7 @@ func full(b *bench) {
 
 // ended sees that waiting for t ends, one way or the other.
 func (b *bench) ended(what string, t *hal.Timeline, v uint64) error {
-	err := within(what, func() error { return t.Wait(b.ctx, v) })
+	err := b.within(what, func() error { return t.Wait(b.ctx, v) })
 	if err != nil && !errors.Is(err, hal.ErrClosed) {
 		panic(stop{fmt.Errorf("%s ended with %q, which is not that the queue was closed", what, err)})
 	}
@@ -89,9 +89,9 @@ func closePending(b *bench) {
 		early := make(chan error, 1)
 		go func() { early <- t.Wait(b.ctx, n) }()
 		time.Sleep(time.Millisecond)
-		must(within("closing a queue whose batches wait", q.Close))
+		must(b.within("closing a queue whose batches wait", q.Close))
 		check(b.ended("a batch that waited when its queue was closed", t, 1) != nil, "a batch was done whose wait never ended")
-		check(within("a waiter that was there before the queue was closed", func() error { return <-early }) != nil, "a batch was done whose wait never ended")
+		check(b.within("a waiter that was there before the queue was closed", func() error { return <-early }) != nil, "a batch was done whose wait never ended")
 		must(b.Expect(b.ctx, "memory that batches would have filled", buf.All(), make([]byte, 64)))
 	}
 	must(rig.Works(b.ctx, b.Device))
@@ -110,7 +110,7 @@ func closeWorking(b *bench) {
 			t[i] = line(q)
 			b.submit(q, &hal.Batch{Cmds: []hal.Cmd{{Op: hal.Fill, Dst: buf.At(int64(i)*size, size), Value: byte(i + 1)}}, Signal: at(t[i], 1)})
 		}
-		must(within("closing a queue that works", q.Close))
+		must(b.within("closing a queue that works", q.Close))
 		done := true
 		for i := range t {
 			err := b.ended("a batch of a queue that was closed", t[i], 1)
@@ -155,7 +155,7 @@ func closeRunning(b *bench) {
 			b.submit(q, &hal.Batch{Cmds: []hal.Cmd{{Op: hal.Run, Exec: x, Args: args}}, Signal: at(t, v)})
 		}
 		time.Sleep(time.Duration(round*40) * time.Microsecond)
-		must(within("closing a queue that runs a graph", q.Close))
+		must(b.within("closing a queue that runs a graph", q.Close))
 		_ = b.ended("a run of a queue that was closed", t, 6)
 	}
 	// Whole runs are not affected, here or by another executable.
@@ -192,8 +192,8 @@ func closeWhileSubmitting(b *bench) {
 			})
 		}
 		time.Sleep(2 * time.Millisecond)
-		must(within("closing a queue that others submit to", q.Close))
-		must(within("those that submit to a closed queue", func() error { wg.Wait(); return nil }))
+		must(b.within("closing a queue that others submit to", q.Close))
+		must(b.within("those that submit to a closed queue", func() error { wg.Wait(); return nil }))
 		for w := range workers {
 			must(rig.Refused("a batch for a queue that was closed meanwhile", errs[w], hal.ErrClosed))
 			if taken[w] > 0 {
@@ -212,7 +212,7 @@ func closeWaitedFor(b *bench) {
 	gate, there, here := line(b.Queue), line(q), line(b.Queue)
 	b.submit(q, &hal.Batch{Wait: at(gate, 1), Signal: at(there, 1)})
 	b.submit(b.Queue, &hal.Batch{Wait: at(there, 1), Signal: at(here, 1)})
-	must(within("closing a queue that another one waits for", q.Close))
+	must(b.within("closing a queue that another one waits for", q.Close))
 	check(b.ended("a batch that waits for a queue that was closed", here, 1) != nil, "a batch was done whose wait never ended")
 	must(rig.Works(b.ctx, b.Device))
 }
@@ -225,7 +225,7 @@ func closedQueue(b *bench) {
 	b.submit(q, &hal.Batch{Signal: at(t, 1)})
 	b.reached("a batch", t, 1)
 	for range 2 {
-		must(within("closing a queue", q.Close))
+		must(b.within("closing a queue", q.Close))
 	}
 	must(rig.Refused("a batch for a closed queue", q.Submit(b.ctx, &hal.Batch{}), hal.ErrClosed))
 	_, err = q.NewTimeline(0)

@@ -27,7 +27,7 @@ func failedBatch(b *bench) {
 	b.submit(b.Queue, &hal.Batch{Wait: at(gate, 1), Cmds: []hal.Cmd{{Op: hal.Fill, Dst: buf.All(), Value: 1}}, Signal: append(at(t, 1), at(u, 5)...)})
 	gate.Fail(errGiven)
 	for i, l := range []*hal.Timeline{t, u} {
-		must(failed(fmt.Sprintf("signal %d of a batch whose wait failed", i+1), within("that batch", func() error { return l.Wait(b.ctx, 1) })))
+		must(failed(fmt.Sprintf("signal %d of a batch whose wait failed", i+1), b.within("that batch", func() error { return l.Wait(b.ctx, 1) })))
 		_, err := l.Value()
 		must(failed("the value after that", err))
 	}
@@ -51,7 +51,7 @@ func failedChain(b *bench) {
 		last = next
 	}
 	gate.Fail(errGiven)
-	must(failed("the last of a chain of batches whose first failed", within("the chain", func() error { return last.Wait(b.ctx, 1) })))
+	must(failed("the last of a chain of batches whose first failed", b.within("the chain", func() error { return last.Wait(b.ctx, 1) })))
 	b.reached("batches between failed ones", good, n)
 	want := make([]byte, n)
 	for i := range want {
@@ -68,7 +68,7 @@ func lateFailure(b *bench) {
 	b.reached("a batch", t, 1)
 	gate.Fail(errGiven)
 	b.submit(b.Queue, &hal.Batch{Wait: at(gate, 1), Signal: at(t, 2)})
-	must(failed("a batch that waits for a timeline that has failed before", within("that batch", func() error { return t.Wait(b.ctx, 2) })))
+	must(failed("a batch that waits for a timeline that has failed before", b.within("that batch", func() error { return t.Wait(b.ctx, 2) })))
 }
 
 // backwards submits a signal that is lower than one submitted before: it is
@@ -82,7 +82,7 @@ func backwards(b *bench) {
 		b.reached("the higher signal", t, 9)
 		return
 	}
-	must(within("what follows a signal that goes back", func() error {
+	must(b.within("what follows a signal that goes back", func() error {
 		end := line(b.Queue)
 		b.submit(b.Queue, &hal.Batch{Signal: at(end, 1)})
 		return end.Wait(b.ctx, 1)
@@ -108,7 +108,7 @@ func failedAcross(b *bench) {
 			last = next
 		}
 		gate.Fail(errGiven)
-		must(failed(fmt.Sprintf("round %d: the last of several queues, of which the first failed", round), within("the last queue", func() error { return last.Wait(b.ctx, 1) })))
+		must(failed(fmt.Sprintf("round %d: the last of several queues, of which the first failed", round), b.within("the last queue", func() error { return last.Wait(b.ctx, 1) })))
 		for _, q := range qs {
 			t := line(q)
 			b.submit(q, &hal.Batch{Signal: at(t, 1)})

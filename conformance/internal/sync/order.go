@@ -308,7 +308,7 @@ func acrossDevices(b *bench) {
 	// Its failure comes over, and is not taken for one of this device.
 	b.submit(b.Queue, &hal.Batch{Wait: at(there, 100), Signal: at(here, 100)})
 	there.Fail(fmt.Errorf("%w: %w", errGiven, hal.ErrDeviceLost))
-	must(failed("a batch that waits for another device, which failed,", within("that batch", func() error { return here.Wait(b.ctx, 100) })))
+	must(failed("a batch that waits for another device, which failed,", b.within("that batch", func() error { return here.Wait(b.ctx, 100) })))
 	check(b.Device.Lost() == nil, "the loss of another device counts as this one's: %v", b.Device.Lost())
 	must(rig.Works(b.ctx, b.Device))
 }

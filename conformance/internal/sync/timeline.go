@@ -71,14 +71,14 @@ func waitPast(b *bench) {
 	t := line(b.Queue)
 	must(t.Signal(9))
 	for _, v := range []uint64{0, 1, 8, 9} {
-		must(within(fmt.Sprintf("waiting for %d of a timeline at 9", v), func() error { return t.Wait(b.ctx, v) }))
+		must(b.within(fmt.Sprintf("waiting for %d of a timeline at 9", v), func() error { return t.Wait(b.ctx, v) }))
 	}
 	over, cancel := context.WithCancel(b.ctx)
 	cancel()
 	if err := t.Wait(over, 9); err != nil {
 		must(rig.Refused("waiting for what is past with a context that is over", err, context.Canceled))
 	}
-	must(rig.Refused("waiting for what is not past with a context that is over", within("that wait", func() error { return t.Wait(over, 10) }), context.Canceled))
+	must(rig.Refused("waiting for what is not past with a context that is over", b.within("that wait", func() error { return t.Wait(over, 10) }), context.Canceled))
 }
 
 // waitFirst waits before anybody has even submitted what signals.
@@ -95,7 +95,7 @@ func waitFirst(b *bench) {
 		}
 	}
 	b.submit(b.Queue, &hal.Batch{Signal: at(t, 3)})
-	must(within("a wait that began before its signal was submitted", func() error { return <-done }))
+	must(b.within("a wait that began before its signal was submitted", func() error { return <-done }))
 }
 
 // waitMany has many wait for different values. Each is released by its own
@@ -120,7 +120,7 @@ func waitMany(b *bench) {
 		must(t.Signal(v))
 		for range 8 {
 			var e end
-			must(within(fmt.Sprintf("%d waiters for up to %d", n, v), func() error { e = <-ends; return e.err }))
+			must(b.within(fmt.Sprintf("%d waiters for up to %d", n, v), func() error { e = <-ends; return e.err }))
 			check(e.v <= v, "a waiter for %d was released by %d", e.v, v)
 			check(e.now >= e.v, "a waiter for %d was released at %d", e.v, e.now)
 		}
@@ -140,7 +140,7 @@ func cancelWait(b *bench) {
 		time.Sleep(time.Millisecond)
 		cancel()
 		for range 3 {
-			err := within("a wait whose context was cancelled", func() error { return <-done })
+			err := b.within("a wait whose context was cancelled", func() error { return <-done })
 			must(rig.Refused("a wait whose context was cancelled", err, context.Canceled))
 		}
 	}
@@ -155,7 +155,7 @@ func deadline(b *bench) {
 	for _, d := range []time.Duration{time.Millisecond, 40 * time.Millisecond} {
 		ctx, cancel := context.WithTimeout(b.ctx, d)
 		start := time.Now()
-		err := within("a wait with a deadline", func() error { return t.Wait(ctx, 5) })
+		err := b.within("a wait with a deadline", func() error { return t.Wait(ctx, 5) })
 		took := time.Since(start)
 		cancel()
 		must(rig.Refused("a wait that ran out of time", err, context.DeadlineExceeded))
@@ -190,7 +190,7 @@ func fail(b *bench) {
 		must(failed("the value of a failed timeline", err))
 		must(failed("a signal of a failed timeline", t.Signal(9)))
 		for _, v := range []uint64{5, 9, 1 << 50} {
-			must(failed("a wait for a failed timeline", within("a wait for a failed timeline", func() error { return t.Wait(b.ctx, v) })))
+			must(failed("a wait for a failed timeline", b.within("a wait for a failed timeline", func() error { return t.Wait(b.ctx, v) })))
 		}
 	}
 	// Others go on.
@@ -210,7 +210,7 @@ func failWaiters(b *bench) {
 	time.Sleep(5 * time.Millisecond)
 	t.Fail(errGiven)
 	for range n {
-		err := within("a waiter of a timeline that failed", func() error { return <-done })
+		err := b.within("a waiter of a timeline that failed", func() error { return <-done })
 		must(failed("a waiter of a timeline that failed", err))
 	}
 }
