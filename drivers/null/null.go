@@ -105,6 +105,9 @@ func (d *device) Import(_ context.Context, x driver.External) (driver.Memory, er
 	if x.Kind != driver.HostPtr {
 		return nil, fmt.Errorf("import of memory by %q; this device takes %q: %w", x.Kind, driver.HostPtr, driver.ErrUnsupported)
 	}
+	if x.Size != int64(len(x.Bytes)) {
+		return nil, fmt.Errorf("import of %d bytes that are said to be %d", len(x.Bytes), x.Size)
+	}
 	return &imported{x.Bytes}, nil
 }
 
