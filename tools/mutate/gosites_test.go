@@ -51,6 +51,7 @@ func TestGoSites(t *testing.T) {
 		{"x := a[i]", []string{"index: x := a[i + 1]", "index: x := a[i - 1]"}},
 		{"x := g[float32]", nil}, // of a generic function
 		{"x := a[i:]", []string{"bound: x := a[(i) + 1:]", "bound: x := a[(i) - 1:]"}},
+		{"x := a[:i]", []string{"bound: x := a[:(i) - 1]"}},
 		{"x := min(a, b)", []string{"min-max: x := max(a, b)"}},
 		{"x := math.Floor(a)", []string{"min-max: x := math.Ceil(a)"}},
 		{"x := g(a, b, b)", []string{"arguments: x := g(b, a, b)"}},
