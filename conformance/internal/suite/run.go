@@ -142,6 +142,9 @@ func refusals(d *hal.Device, g *graph.Graph) ([]refusal, error) {
 			for _, in := range n.In {
 				uniform = uniform && (in == graph.NoValue || g.Values[in].Type.Elem == t.Elem)
 			}
+			for _, out := range n.Out { // Cast: what it makes is not claimed
+				uniform = uniform && (out == graph.NoValue || g.Values[out].Type.Elem == t.Elem)
+			}
 			switch {
 			case !claim.Elem(t.Elem):
 			case v.Code == driver.ReasonOperator, v.Code == driver.ReasonPolicy, v.Code == driver.ReasonType && uniform && plain(g, n):
