@@ -195,7 +195,7 @@ var errNothing = errors.New("the driver returned nothing, and no error")
 type noData struct{}
 
 func (noData) Source(name string) ([]byte, error) {
-	return nil, fmt.Errorf("the graph refers to source %q but no data was given: %w", name, ErrInvalidArgument)
+	return nil, fmt.Errorf("the graph refers to source %q but no data was given: %w: %w", name, ErrInvalidArgument, graph.ErrNoData)
 }
 
 // NewQueue makes a queue.

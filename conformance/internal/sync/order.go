@@ -293,16 +293,16 @@ func acrossDevices(b *bench) {
 	b.Defer(src.Close)
 	dst := b.alloc(1000)
 	for v := uint64(1); v <= 5; v++ {
-		want := rig.Noise(v, 1000)
-		host, back := make([]byte, 1000), make([]byte, 1000)
-		// Through the host, which neither of them waits for.
-		b.submit(b.Queue, &hal.Batch{Wait: at(there, v), Cmds: []hal.Cmd{{Op: hal.Upload, Dst: dst.All(), Host: host}, {Op: hal.Download, Src: dst.All(), Host: back}}, Signal: at(here, v)})
-		b.submit(q, &hal.Batch{Wait: at(gate, v), Cmds: []hal.Cmd{{Op: hal.Upload, Dst: src.All(), Host: want}, {Op: hal.Download, Src: src.All(), Host: host}}, Signal: at(there, v)})
+		want, next := rig.Noise(v, 1000), rig.Noise(v+100, 1000)
+		got := make([]byte, 1000)
+		b.submit(b.Queue, &hal.Batch{Wait: at(there, v), Cmds: []hal.Cmd{{Op: hal.Upload, Dst: dst.All(), Host: next}}, Signal: at(here, v)})
+		b.submit(q, &hal.Batch{Wait: at(gate, v), Cmds: []hal.Cmd{{Op: hal.Upload, Dst: src.All(), Host: want}, {Op: hal.Download, Src: src.All(), Host: got}}, Signal: at(there, v)})
 		time.Sleep(short / 5)
 		pending("a batch that waits for another device", here, v)
 		must(gate.Signal(v))
 		b.reached("a batch that waits for another device", here, v)
-		must(rig.Same("what went from device to device", back, want))
+		must(rig.Same("what the other device has moved by then", got, want))
+		must(b.Expect(b.ctx, "what was moved after that", dst.All(), next))
 	}
 	must(rig.Refused("a signal of another device's timeline", b.Queue.Submit(b.ctx, &hal.Batch{Signal: at(there, 100)}), hal.ErrInvalidArgument))
 	// Its failure comes over, and is not taken for one of this device.

@@ -17,6 +17,7 @@ const failed Code = 1 << 31
 var sentinels = [...]error{
 	driver.ErrUnsupported, driver.ErrUnavailable, driver.ErrOutOfMemory, driver.ErrDeviceLost, driver.ErrTimeout,
 	driver.ErrIncompatible, driver.ErrClosed, graph.ErrInvalid, context.Canceled, context.DeadlineExceeded,
+	graph.ErrNoData, graph.ErrLayout, graph.ErrDerived,
 }
 
 // Failure is an error on its way: what errors.Is finds in it, the node at

@@ -162,7 +162,7 @@ type Program struct {
 
 // BindingText is a driver.Binding with its type in text form.
 type BindingText struct {
-	Name  string      `json:"name"`
+	Name  []byte      `json:"name"` // any bytes, which JSON's strings are not
 	Role  driver.Role `json:"role"`
 	Type  string      `json:"type"`
 	Align int64       `json:"align"`
@@ -172,7 +172,7 @@ type BindingText struct {
 func ProgramOf(bs []driver.Binding, syms []dim.Symbol, f driver.Footprint) *Program {
 	p := &Program{Symbols: syms, Footprint: f}
 	for _, b := range bs {
-		p.Bindings = append(p.Bindings, BindingText{b.Name, b.Role, b.Type.String(), b.Align})
+		p.Bindings = append(p.Bindings, BindingText{[]byte(b.Name), b.Role, b.Type.String(), b.Align})
 	}
 	return p
 }
@@ -184,7 +184,7 @@ func (p *Program) Binding(i int) (driver.Binding, error) {
 	if err != nil || b.Role > driver.RoleState || b.Align < 0 {
 		return driver.Binding{}, garbage("binding %q of type %q: %v", b.Name, b.Type, err)
 	}
-	return driver.Binding{Name: b.Name, Role: b.Role, Type: t, Align: b.Align}, nil
+	return driver.Binding{Name: string(b.Name), Role: b.Role, Type: t, Align: b.Align}, nil
 }
 
 // AppendEstimate appends the payload of Estimate.
