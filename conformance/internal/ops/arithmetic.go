@@ -174,6 +174,9 @@ func arithmetic() []operator {
 			use("cube", func(l *lab) { l.call(ids{l.x(-3, 3, l.n(3), c(65)), l.scalar(3)}) }),
 			use("root", func(l *lab) { l.call(ids{l.x(0, 9, l.n(3), c(65)), l.scalar(0.5)}) }).of(ops.Floats),
 			use("negative", func(l *lab) { l.call(ids{l.x(0.5, 3, l.n(3), c(5)), l.x(-3, 0, c(5))}) }).of(ops.Floats),
+			use("int_negative", func(l *lab) {
+				l.call(ids{l.vector(1, -1, -1, 2, -2, 5), l.list(l.e, []int64{6}, -2, -2, -3, -1, -2, 0)})
+			}).of(ops.Types(enc.I64, enc.I32)),
 			use("byte", func(l *lab) { l.call(ids{l.x(1, 3, l.n(3), c(5)), l.of(enc.U8, 0, 3, c(5))}) }),
 			use("half", func(l *lab) { l.call(ids{l.x(1, 3, l.n(3), c(5)), l.of(enc.F16, 0, 3)}) }),
 			use("long", func(l *lab) { l.call(ids{l.x(1, 3, c(1), l.n(5)), l.of(enc.I64, 0, 3, c(7), c(1))}) }),

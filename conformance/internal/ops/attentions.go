@@ -115,11 +115,8 @@ func attentionForms() (out []form) {
 		return ids{l.x(-3, 3, c(1), c(2), c(9), c(8)), l.x(-3, 3, c(1), c(2), c(17), c(8)), l.x(-1, 1, c(1), c(2), c(17), c(6))}
 	})
 	for i := range out {
-		switch out[i].name {
-		case "plain", "packed", "packed_equal", "causal_length", "full_length", "full_bool_mask", "causal_bool_mask":
+		if out[i].name == "packed_equal" {
 			out[i].profiles = both
-		case "full_float_mask", "full_row_mask":
-			out[i].profiles = vision
 		}
 	}
 	return out

@@ -88,6 +88,14 @@ func caches() (out []suite.Case) {
 			})
 		}
 	}
+	// One executable at more sizes than a device may care to remember.
+	out = append(out, suite.Numeric("ops.softmax.f32.many_sizes", both, func(l *suite.Lab) {
+		n := l.B.Symbol(dim.Symbol{Name: "n", Min: 1, Max: 40})
+		l.Out(l.B.Op("Softmax", ids{l.B.Op("Mul", ids{l.Input(enc.F32, suite.Between(-4, 4), n, dim.Of(7)), l.Weight(enc.F32, enc.Encoding{}, 7)})}))
+		for i := range int64(40) {
+			l.Step(dim.Binding{"n": 1 + i*27%40})
+		}
+	}))
 	// States of other types.
 	for _, e := range enc.Elems() {
 		out = append(out, suite.Numeric("ops.tensorscatter.state.of_"+e.String(), beyond, func(l *suite.Lab) {

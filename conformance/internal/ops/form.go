@@ -1,6 +1,7 @@
 package ops
 
 import (
+	"math"
 	"slices"
 	"strings"
 
@@ -211,8 +212,11 @@ func (l *lab) list(e enc.Elem, shape []int64, values ...float64) graph.ValueID {
 // that the type has.
 func (l *lab) vector(values ...float64) graph.ValueID {
 	if l.e.IsInt() {
-		lo, hi := l.e.IntRange()
-		values = slices.DeleteFunc(slices.Clone(values), func(v float64) bool { return !(v >= float64(lo) && v <= float64(hi)) })
+		least, most := 0.0, math.Ldexp(1, l.e.Bits())
+		if l.e.IsSigned() {
+			least, most = -most/2, most/2
+		}
+		values = slices.DeleteFunc(slices.Clone(values), func(v float64) bool { return !(v >= least && v < most) })
 	}
 	return l.list(l.e, []int64{int64(len(values))}, values...)
 }

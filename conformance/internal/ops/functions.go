@@ -75,7 +75,7 @@ func functions() []operator {
 	}
 	list := []function{
 		{name: "Abs", lo: -9, hi: 9, specials: true},
-		{name: "Neg", lo: -9, hi: 9, specials: true, profiles: text},
+		{name: "Neg", lo: -9, hi: 9, specials: true},
 		{name: "Sign", lo: -2, hi: 2, edges: []float64{0, minus0, 1, -1, inf, -inf, 100, -100}},
 		{name: "Relu", lo: -3, hi: 3, edges: []float64{0, minus0, -1, inf, -inf, 60000, -60000}, profiles: vision},
 		{name: "Ceil", lo: -9, hi: 9, specials: true, edges: halfway},

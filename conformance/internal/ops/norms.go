@@ -109,7 +109,7 @@ func norms() []operator {
 			use("small", func(l *lab) { l.call(ids{l.x(-1e-3, 1e-3, c(5), c(65)), l.x(0, 2, c(65))}, epsilon(1e-6)) }).of(ops.Types(enc.F32, enc.F64)),
 			use("h2304", rms(2304, c(1), c(5))).in(text).float(), use("heads", rms(128, c(1), c(5), c(8))).in(text).float(),
 			use("empty", rms(5, c(0))).undivided()),
-		channels("GroupNormalization", aInt("num_groups", 3)),
+		channels("GroupNormalization", aInt("num_groups", 3), aElem("stash_type", enc.F32)),
 		channels("InstanceNormalization"),
 		forms("LRN",
 			use("plain", func(l *lab) {

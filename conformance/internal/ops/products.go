@@ -12,8 +12,8 @@ import (
 func products() []operator {
 	return []operator{
 		forms("MatMul",
-			use("plain", func(l *lab) { l.call(ids{l.x(0, 3, l.n(5), c(7)), l.x(0, 3, c(7), l.n(33))}) }).in(both),
-			use("batch", func(l *lab) { l.call(ids{l.x(0, 3, l.n(2), c(3), l.n(5), c(7)), l.x(0, 3, c(3), c(7), l.n(9))}) }).in(both),
+			use("plain", func(l *lab) { l.call(ids{l.x(0, 3, l.n(5), c(7)), l.x(0, 3, c(7), l.n(33))}) }),
+			use("batch", func(l *lab) { l.call(ids{l.x(0, 3, l.n(2), c(3), l.n(5), c(7)), l.x(0, 3, c(3), c(7), l.n(9))}) }),
 			use("broadcast", func(l *lab) { l.call(ids{l.x(0, 3, l.n(2), c(1), l.n(5), c(7)), l.x(0, 3, c(3), c(7), l.n(9))}) }),
 			use("uneven", func(l *lab) { // no one stride leads through the batch
 				l.call(ids{l.x(0, 3, c(2), c(1), c(3), c(5), c(7)), l.x(0, 3, c(2), c(1), c(7), c(9))})
@@ -31,12 +31,12 @@ func products() []operator {
 			use("constant_left", func(l *lab) { l.call(ids{l.weight(0, 3, 3, 7), l.x(0, 3, c(7), l.n(9))}) }),
 			use("constant_no_terms", func(l *lab) { l.call(ids{l.x(0, 3, c(3), c(0)), l.weight(0, 3, 0, 5)}) }),
 			use("signed", func(l *lab) { l.call(ids{l.x(-3, 3, l.n(13), c(65)), l.x(-3, 3, c(65), c(31))}) }).of(ops.Floats|ops.Signed),
-			use("scores", func(l *lab) { l.call(ids{l.x(-1, 1, c(2), c(65), c(72)), l.x(-1, 1, c(2), c(72), c(129))}) }).in(both).float(),
+			use("scores", func(l *lab) { l.call(ids{l.x(-1, 1, c(2), c(65), c(72)), l.x(-1, 1, c(2), c(72), c(129))}) }).float(),
 			use("deep", func(l *lab) { l.call(ids{l.x(-1, 1, c(7), c(9001)), l.x(-1, 1, c(9001), c(17))}) }).float(),
 			use("wide", func(l *lab) { l.call(ids{l.x(-1, 1, c(3), c(33)), l.x(-1, 1, c(33), c(4801))}) }).float(),
 			use("tall", func(l *lab) { l.call(ids{l.x(-1, 1, c(1500), c(33)), l.x(-1, 1, c(33), c(17))}) }).float()),
 		forms("Gemm",
-			use("plain", func(l *lab) { l.call(ids{l.x(0, 3, l.n(3), c(4)), l.x(0, 3, c(4), l.n(5))}) }).in(both),
+			use("plain", func(l *lab) { l.call(ids{l.x(0, 3, l.n(3), c(4)), l.x(0, 3, c(4), l.n(5))}) }),
 			use("turned", func(l *lab) {
 				l.call(ids{l.x(0, 3, c(4), l.n(3)), l.x(0, 3, l.n(5), c(4)), l.x(0, 3, l.n(5))}, aInt("transA", 1), aInt("transB", 1), aFloat("alpha", 0.5), aFloat("beta", 2))
 			}),
@@ -48,7 +48,7 @@ func products() []operator {
 			}).of(ops.Floats),
 			use("bias", func(l *lab) {
 				l.call(ids{l.x(0, 3, l.n(9), c(65)), l.weight(0, 3, 33, 65), l.x(0, 3, c(33))}, aInt("transB", 1))
-			}).in(both),
+			}),
 			use("bias_row", func(l *lab) { l.call(ids{l.x(0, 3, l.n(9), c(4)), l.weight(0, 3, 4, 5), l.x(0, 3, c(1), c(5))}) }),
 			use("full", func(l *lab) {
 				l.call(ids{l.x(0, 3, l.n(9), c(4)), l.x(0, 3, c(4), c(33)), l.x(0, 3, l.n(9), c(33))}, aFloat("alpha", 2), aFloat("beta", 3))
@@ -125,7 +125,7 @@ func matrices() (out []suite.Case) {
 			suite.Numeric("ops.matmul.f32."+name, p, func(l *suite.Lab) {
 				l.Out(l.B.Op("MatMul", ids{l.In(enc.F32, unit, s[0], s[1]), l.Weight(enc.F32, enc.Encoding{}, s[1], s[2])}))
 			}),
-			suite.Numeric("ops.matmul.f32.inputs."+name, p, func(l *suite.Lab) {
+			suite.Numeric("ops.matmul.f32.inputs."+name, beyond, func(l *suite.Lab) {
 				l.Out(l.B.Op("MatMul", ids{l.In(enc.F32, unit, s[0], s[1]), l.In(enc.F32, unit, s[1], s[2])}))
 			}))
 		for _, e := range []enc.Elem{enc.F32, enc.F16, enc.BF16} {
@@ -142,7 +142,7 @@ func matrices() (out []suite.Case) {
 			}))
 		}
 		out = append(out,
-			suite.Numeric("ops.gemm.f32.tb_"+name, both, func(l *suite.Lab) {
+			suite.Numeric("ops.gemm.f32.tb_"+name, beyond, func(l *suite.Lab) {
 				l.Out(l.B.Op("Gemm", ids{l.In(enc.F32, unit, s[0], s[1]), l.Weight(enc.F32, enc.Encoding{}, s[2], s[1]), l.In(enc.F32, unit, s[2])}, graph.Int("transB", 1)))
 			}),
 			suite.Numeric("ops.gemm.f32.inputs_tb_"+name, beyond, func(l *suite.Lab) {

@@ -143,7 +143,7 @@ func quantized() []operator {
 				l.call(ids{l.x(0, 127, l.n(2), c(4), c(5), c(5)), l.of(w, lo, hi, c(6), c(2), c(3), c(3)), l.x(0, 127), l.of(w, lo, hi, c(6))}, aInt("group", 2), aInts("pads", 1, 1, 1, 1))
 			}),
 			use(name+"_plain", func(l *lab) {
-				l.call(ids{l.x(0, 127, c(1), c(3), c(7), c(6)), l.of(w, lo, hi, c(5), c(3), c(2), c(3))}, aInts("strides", 2, 1), aInts("dilations", 1, 2))
+				l.call(ids{l.x(0, 127, c(1), c(3), c(7), c(6)), l.of(w, lo, hi, c(5), c(3), c(2), c(3))}, aInts("strides", 2, 1), aInts("dilations", 1, 2), aInts("kernel_shape", 2, 3))
 			}),
 			use(name+"_line", func(l *lab) {
 				l.call(ids{l.x(0, 127, c(1), c(3), c(9)), l.of(w, lo, hi, c(2), c(3), c(3)), l.x(0, 127), l.of(w, lo, hi)}, aStr("auto_pad", "SAME_UPPER"))
@@ -188,6 +188,12 @@ func quantized() []operator {
 					l.x(0, 127, c(1), c(4), c(6), c(5)), l.of(enc.F32, 0.01, 0.02), l.x(50, 90),
 					l.of(enc.U8, 0, 255, c(6), c(2), c(3), c(2)), l.of(enc.F32, 0.01, 0.02), l.of(enc.U8, 100, 150)}, third(l, 0)...),
 					aInt("group", 2), aInts("pads", 1, 0, 1, 1), aInts("dilations", 2, 1))
+			}),
+			use("same", func(l *lab) {
+				l.call(append(ids{
+					l.x(0, 127, c(1), c(2), c(6), c(5)), l.of(enc.F32, 0.01, 0.02), l.x(50, 90),
+					l.of(enc.I8, -128, 127, c(3), c(2), c(3), c(2)), l.of(enc.F32, 0.01, 0.02), l.of(enc.I8, -9, 9)}, third(l, 0)...),
+					aStr("auto_pad", "SAME_UPPER"), aInts("kernel_shape", 3, 2), aInts("strides", 2, 1))
 			})),
 	}
 }

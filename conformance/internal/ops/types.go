@@ -46,6 +46,7 @@ func types() []operator {
 		}
 	}
 	casts = append(casts,
+		use("ids", func(l *lab) { l.call(ids{l.x(0, 122752, c(1), l.n(9))}, aElem("to", enc.F32)) }).of(ops.Types(enc.I64)).in(both),
 		use("many", func(l *lab) { l.call(ids{l.x(-9, 9, c(40009))}, aElem("to", enc.F16)) }).float(),
 		use("many_up", func(l *lab) { l.call(ids{l.x(-9, 9, c(40009))}, aElem("to", enc.F32)) }).of(ops.Types(enc.F16, enc.BF16)),
 		use("saturate", func(l *lab) {
@@ -76,7 +77,9 @@ func types() []operator {
 		forms("CastLike",
 			use("bf16", func(l *lab) { l.call(ids{l.x(0, 7, l.n(3), c(17)), l.of(enc.BF16, 0, 1, c(2))}) }),
 			use("i8", func(l *lab) { l.call(ids{l.x(0, 7, l.n(3), c(17)), l.of(enc.I8, 0, 1)}) }),
-			use("f32", func(l *lab) { l.call(ids{l.x(0, 7, l.n(3), c(17)), l.of(enc.F32, 0, 1, c(0))}, aInt("saturate", 0)) })),
+			use("f32", func(l *lab) {
+				l.call(ids{l.x(0, 7, l.n(3), c(17)), l.of(enc.F32, 0, 1, c(0))}, aInt("saturate", 0), aStr("round_mode", "nearest"))
+			})),
 		forms("ConstantOfShape", append(filled,
 			use("zeros", func(l *lab) { l.call(ids{l.B.Dims(l.n(3), c(5))}) }),
 			use("scalar", func(l *lab) { l.call(ids{l.B.Ints()}) }),

@@ -16,6 +16,9 @@ func windows() []operator {
 				l.call(ids{l.x(-1, 1, l.n(2), c(4), c(5), c(3)), l.x(-1, 1, c(4), c(3), c(3), c(2)), l.x(-1, 1, c(6))}, aInt("group", 2), aInts("strides", 2, 1), aInts("pads", 1, 0, 0, 1))
 			}),
 			use("plain", func(l *lab) { l.call(ids{l.x(-1, 1, c(1), c(3), c(4), c(5)), l.x(-1, 1, c(3), c(2), c(3), c(3))}) }),
+			use("no_bias", func(l *lab) {
+				l.call(ids{l.x(-1, 1, c(1), c(3), c(4), c(5)), l.x(-1, 1, c(3), c(2), c(3), c(3)), none})
+			}),
 			use("line", func(l *lab) {
 				l.call(ids{l.x(-1, 1, c(2), c(3), c(7)), l.x(-1, 1, c(3), c(2), c(3))}, aInts("strides", 3), aInts("dilations", 2), aInts("output_padding", 1))
 			}),
