@@ -101,7 +101,7 @@ int look_cast(look *x)
 {
     const tensor *a = operand(x, 0), *y = result(x, 0);
     uint8_t to = heddle_node_elem(x->g, &x->s->node, "to", HEDDLE_ELEM_NONE);
-    NEED(x, to == y->elem && (BIT(to) & ALL), HEDDLE_REASON_TYPE, "no cast to %s", heddle_elem_name(to));
+    NEED(x, to == y->elem && (BIT(to) & ALL), HEDDLE_REASON_ATTRIBUTE, "attribute to is %s, which is not implemented", heddle_elem_name(to));
     NEED(x, x->symbolic || y->count == a->count, HEDDLE_REASON_SHAPE, "the result has another shape than the operand");
     x->s->run = run_cast;
     return 1;

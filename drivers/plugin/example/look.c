@@ -230,9 +230,14 @@ int look_at(look *x, uint32_t node)
         if (operand(x, i) && !look_value(x, operand(x, i)))
             return 0;
     for (uint32_t i = 0; i < x->s->node.out.count; i++)
-        if (result(x, i) && !look_value(x, result(x, i)))
-            return 0;
+        if (result(x, i) && !result(x, i)->known)
+            x->symbolic = 1;
     NEED(x, BIT(operand(x, 0)->elem) & o->elems, HEDDLE_REASON_TYPE, "%s is not implemented for %s", o->name, heddle_elem_name(operand(x, 0)->elem));
     x->s->k = -1; /* no product, unless look says otherwise */
-    return o->look(x);
+    if (!o->look(x))
+        return 0;
+    for (uint32_t i = 0; i < x->s->node.out.count; i++)
+        if (result(x, i) && !look_value(x, result(x, i)))
+            return 0;
+    return 1;
 }
