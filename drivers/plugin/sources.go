@@ -92,7 +92,7 @@ func (s *sources) open(f *form, data graph.Data) (list []where, release func(), 
 		}
 		list = append(list, w)
 	}
-	return list, release, nil
+	return list, release, inside(f.graph, list)
 }
 
 func (s *sources) share(key string, write func(io.Writer) error) (*sourceFile, error) {

@@ -138,7 +138,7 @@ func planned(ctx context.Context, e *suite.Env) error {
 	if err != nil {
 		return err
 	}
-	return refusedData(ctx, e, "a weight that is only planned with", g, files{}, hal.ErrInvalidArgument, graph.ErrNoData)
+	return refusedData(ctx, e, "a weight that is only planned with", g, files{}, hal.ErrInvalidArgument, hal.ErrUnsupported, graph.ErrNoData)
 }
 
 // strangeScales runs on quantized weights whose scales are no numbers, or

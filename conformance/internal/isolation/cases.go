@@ -412,7 +412,14 @@ func stopped(p *patient) error {
 		}
 		start := time.Now()
 		done := make(chan error, 1)
-		go func() { done <- r.Do(p.ctx) }()
+		go func() {
+			for { // the signal takes a moment to arrive
+				if err := r.Do(p.ctx); err != nil {
+					done <- err
+					return
+				}
+			}
+		}()
 		select {
 		case err := <-done:
 			p.env.Note("told %v after the process was stopped", time.Since(start).Round(time.Millisecond))
