@@ -649,6 +649,18 @@ func TestExampleHostileGraphs(t *testing.T) {
 			save(k.build(outs...))
 		}
 	}
+	for _, w := range []graph.Weight{
+		{Parts: []graph.Part{{Source: "a", Offset: 3900, Elem: enc.BF16, Shape: []int64{9, 9}, Start: []int64{1, 2}, Size: []int64{7, 5}}}},
+		{Perm: []int{1, 0}, Parts: []graph.Part{{Source: "a", Elem: enc.BF16, Shape: []int64{2, 7}}, {Source: "b", Offset: 8, Elem: enc.BF16, Shape: []int64{3, 7}}}},
+	} {
+		k := newKit(t, enc.F32)
+		k.b.Source(graph.Source{Name: "a"})
+		k.b.Source(graph.Source{Name: "b"})
+		typ := graph.OfInts(enc.F32, 7, 5)
+		typ.Enc = enc.As(enc.BF16)
+		v := k.b.Weight("w", typ, &w)
+		save(k.build(k.b.Op("MatMul", ids{k.x(0, 1, 3, 7), v}), v))
+	}
 	rounds := "60"
 	if testing.Short() {
 		rounds = "10"

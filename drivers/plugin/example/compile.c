@@ -165,7 +165,8 @@ static int32_t build(executable *e, const heddle_weight *weights, uint32_t count
         return HEDDLE_UNSUPPORTED;
     for (uint32_t i = 0; i < heddle_graph_values(g); i++)
         if (!e->values[i].known || !e->values[i].plain || e->values[i].size > MAX_BYTES) {
-            snprintf(text, MAX_TEXT, "value %.64s is not of a plain type, static and of at most %lld bytes", heddle_graph_value(g, i).name.data, (long long)MAX_BYTES);
+            snprintf(text, MAX_TEXT, "value %.64s is not of a plain type, static and of at most %lld bytes",
+                     heddle_graph_value(g, i).name.data, (long long)MAX_BYTES);
             return HEDDLE_UNSUPPORTED;
         }
     e->places = calloc(heddle_graph_values(g) + 1u, sizeof *e->places);
@@ -330,7 +331,8 @@ int32_t execute(executable *e, const heddle_run_args *a, char *text)
         int32_t v = i < inputs ? heddle_graph_input(g, i).value : i < inputs + outputs ? heddle_graph_output(g, i - inputs).value :
                     heddle_graph_state(g, i - inputs - outputs).first;
         if (a->args[i].size < (uint64_t)e->values[v].size || !a->args[i].bytes || (uintptr_t)a->args[i].bytes % 8) {
-            snprintf(text, MAX_TEXT, "argument %u has %llu bytes at %p; want %lld, aligned", i, (unsigned long long)a->args[i].size, a->args[i].bytes, (long long)e->values[v].size);
+            snprintf(text, MAX_TEXT, "argument %u has %llu bytes at %p; want %lld, aligned", i,
+                     (unsigned long long)a->args[i].size, a->args[i].bytes, (long long)e->values[v].size);
             return HEDDLE_INVALID;
         }
     }

@@ -87,7 +87,8 @@ static int32_t caps(uint64_t device, heddle_caps_args *a)
     (void)device;
     if (!json)
         return heddle_fail(&a->head, HEDDLE_OUT_OF_MEMORY, "no memory");
-    n += (size_t)snprintf(json, ROOM, "{\"kind\":\"cpu\",\"vendor\":\"heddle\",\"model\":\"example\",\"version\":\"" VERSION "\",\"fingerprint\":\"example-" VERSION "\",\"ops\":[");
+    n += (size_t)snprintf(json, ROOM, "{\"kind\":\"cpu\",\"vendor\":\"heddle\",\"model\":\"example\","
+                          "\"version\":\"" VERSION "\",\"fingerprint\":\"example-" VERSION "\",\"ops\":[");
     n += describe_ops(json + n, ROOM - n);
     n += (size_t)snprintf(json + n, ROOM - n, "],\"shapes\":{\"static_only\":true},"
                           "\"heaps\":[{\"name\":\"host\",\"size\":0,\"host_visible\":true,\"import\":[\"memfd\"],\"align\":%d}],"

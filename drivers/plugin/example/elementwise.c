@@ -101,7 +101,8 @@ int look_cast(look *x)
 {
     const tensor *a = operand(x, 0), *y = result(x, 0);
     uint8_t to = heddle_node_elem(x->g, &x->s->node, "to", HEDDLE_ELEM_NONE);
-    NEED(x, to == y->elem && (BIT(to) & ALL), HEDDLE_REASON_ATTRIBUTE, "attribute to is %s, which is not implemented", heddle_elem_name(to));
+    NEED(x, to == y->elem && (BIT(to) & ALL),
+         HEDDLE_REASON_ATTRIBUTE, "attribute to is %s, which is not implemented", heddle_elem_name(to));
     NEED(x, x->symbolic || y->count == a->count, HEDDLE_REASON_SHAPE, "the result has another shape than the operand");
     x->s->run = run_cast;
     return 1;
@@ -168,7 +169,7 @@ COMPARISON(equal, ==)
 ROW(and_bool, uint8_t, uint8_t, (a != 0) & (b != 0))
 ROW(or_bool, uint8_t, uint8_t, (a != 0) | (b != 0))
 
-static const struct { const char *name; row *f32, *i64, *i32, *boolean; int truth; /* the result is bool */ } binaries[] = {
+static const struct { const char *name; row_fn *f32, *i64, *i32, *boolean; int truth; /* the result is bool */ } binaries[] = {
     {"Add", add_f32, add_i64, add_i32, NULL, 0},
     {"Sub", sub_f32, sub_i64, sub_i32, NULL, 0},
     {"Mul", mul_f32, mul_i64, mul_i32, NULL, 0},
@@ -184,7 +185,7 @@ static const struct { const char *name; row *f32, *i64, *i32, *boolean; int trut
     {"Or", NULL, NULL, NULL, or_bool, 1},
 };
 
-row *row_of(heddle_str op, uint8_t elem, uint8_t *result)
+row_fn *row_of(heddle_str op, uint8_t elem, uint8_t *result)
 {
     for (size_t i = 0; i < sizeof binaries / sizeof *binaries; i++)
         if (heddle_str_is(op, binaries[i].name)) {
@@ -194,7 +195,7 @@ row *row_of(heddle_str op, uint8_t elem, uint8_t *result)
     return NULL;
 }
 
-void binary(row *f, void *y, int64_t y_bytes, const tensor *t, const void *a, const tensor *ta, const void *b, const tensor *tb)
+void binary(row_fn *f, void *y, int64_t y_bytes, const tensor *t, const void *a, const tensor *ta, const void *b, const tensor *tb)
 {
     loops l;
     int64_t size = bytes_of(ta->elem);
@@ -228,10 +229,12 @@ int look_binary(look *x)
     step *s = x->s;
     uint8_t elem = 0;
     s->u.binary.f = row_of(s->node.op, a->elem, &elem);
-    NEED(x, s->u.binary.f && b->elem == a->elem, HEDDLE_REASON_TYPE, "not for %s and %s", heddle_elem_name(a->elem), heddle_elem_name(b->elem));
+    NEED(x, s->u.binary.f && b->elem == a->elem,
+         HEDDLE_REASON_TYPE, "not for %s and %s", heddle_elem_name(a->elem), heddle_elem_name(b->elem));
     NEED(x, heddle_node_float(x->g, &s->node, "alpha", 1) == 1, HEDDLE_REASON_ATTRIBUTE, "attribute alpha must be 1");
     NEED(x, y->elem == elem, HEDDLE_REASON_TYPE, "the result has another type than the operands");
-    NEED(x, x->symbolic || (broadcasts_to(a, y->dims, y->rank) && broadcasts_to(b, y->dims, y->rank)), HEDDLE_REASON_SHAPE, "operands do not broadcast");
+    NEED(x, x->symbolic || (broadcasts_to(a, y->dims, y->rank) && broadcasts_to(b, y->dims, y->rank)),
+         HEDDLE_REASON_SHAPE, "operands do not broadcast");
     s->run = run_binary;
     return 1;
 }
@@ -254,7 +257,9 @@ static const char *run_where(const step *s, run *r)
     int last = l.rank - 1;
     do
         for (int64_t i = 0; i < l.dims[last]; i++, y += size)
-            memcpy(y, c[l.at[0] + i * l.stride[0][last]] ? a + (l.at[1] + i * l.stride[1][last]) * size : b + (l.at[2] + i * l.stride[2][last]) * size, (size_t)size);
+            memcpy(y,
+                   c[l.at[0] + i * l.stride[0][last]] ? a + (l.at[1] + i * l.stride[1][last]) * size
+                                                      : b + (l.at[2] + i * l.stride[2][last]) * size, (size_t)size);
     while (loops_next(&l));
     return NULL;
 }
@@ -262,7 +267,8 @@ static const char *run_where(const step *s, run *r)
 int look_where(look *x)
 {
     const tensor *y = result(x, 0);
-    NEED(x, operand(x, 1)->elem == y->elem && operand(x, 2)->elem == y->elem && (BIT(y->elem) & ALL), HEDDLE_REASON_TYPE, "not for %s", heddle_elem_name(y->elem));
+    NEED(x, operand(x, 1)->elem == y->elem && operand(x, 2)->elem == y->elem && (BIT(y->elem) & ALL),
+         HEDDLE_REASON_TYPE, "not for %s", heddle_elem_name(y->elem));
     for (uint32_t i = 0; i < 3; i++)
         NEED(x, x->symbolic || broadcasts_to(operand(x, i), y->dims, y->rank), HEDDLE_REASON_SHAPE, "operands do not broadcast");
     x->s->run = run_where;

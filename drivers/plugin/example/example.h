@@ -52,11 +52,11 @@ typedef struct step step;
 typedef struct run run;
 
 /* Computes a step. Returns NULL, or what was wrong with the arguments. */
-typedef const char *kernel(const step *s, run *r);
+typedef const char *kernel_fn(const step *s, run *r);
 
 /* One row of an elementwise operator: n elements, operands at a stride of 0 or 1
  * or more elements. */
-typedef void row(void *y, const void *a, int64_t sa, const void *b, int64_t sb, int64_t n);
+typedef void row_fn(void *y, const void *a, int64_t sa, const void *b, int64_t sb, int64_t n);
 
 /* The window of a convolution or pool over two spatial dimensions. */
 typedef struct window {
@@ -65,9 +65,8 @@ typedef struct window {
 
 /* A node, ready to run. */
 struct step {
-    kernel *run;
+    kernel_fn *run;
     heddle_node node;
-    uint32_t index;      /* of the node */
     int64_t scratch;     /* bytes of working memory that run needs */
     int64_t axis;
     const float *packed; /* the constant right operand of a product, in panels */
@@ -76,7 +75,7 @@ struct step {
     int64_t k, n, row_stride, col_stride;
     union {
         struct { double (*f)(double x, double p); double p; } unary;
-        struct { row *f; } binary;
+        struct { row_fn *f; } binary;
         struct { int64_t offset, stride[RANK]; } view; /* where the operand lies, for each dimension of the result */
         struct { int64_t parts; } split;
         struct { int64_t before[RANK]; } pad;
@@ -85,8 +84,8 @@ struct step {
         struct { double epsilon; int centre; } norm;
         struct { uint32_t axes; char what; } reduce;
         struct { int circular; } scatter;
-        struct { int64_t batch, heads, seq, head, rotate, x_head, x_seq; int interleaved; } rope;
-        struct {
+        struct rope { int64_t batch, heads, seq, head, rotate, x_head, x_seq; int interleaved; } rope;
+        struct attention {
             int64_t batch, heads, kv_heads, seq, keys, head, value;
             int64_t q_head, q_seq, k_head, k_seq, v_head, v_seq, y_head, y_seq; /* strides in elements */
             int64_t left, right;
@@ -210,10 +209,10 @@ void broadcast_strides(const int64_t *dims, int rank, int y_rank, int64_t *strid
 
 /* Applies a row function to dense tensors, with broadcasting. y, whose elements
  * have y_bytes, may be a. */
-void binary(row *f, void *y, int64_t y_bytes, const tensor *t, const void *a, const tensor *ta, const void *b, const tensor *tb);
+void binary(row_fn *f, void *y, int64_t y_bytes, const tensor *t, const void *a, const tensor *ta, const void *b, const tensor *tb);
 /* The row function of an operator for operands of a type, and the type of its
  * result; NULL if there is none. */
-row *row_of(heddle_str op, uint8_t elem, uint8_t *result);
+row_fn *row_of(heddle_str op, uint8_t elem, uint8_t *result);
 
 int look_unary(look *x);
 int look_cast(look *x);

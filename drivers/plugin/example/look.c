@@ -203,7 +203,8 @@ static int look_value(look *x, const tensor *t)
 {
     NEED(x, t->plain, HEDDLE_REASON_ENCODING, "quantized values are not implemented");
     NEED(x, BIT(t->elem) & ALL, HEDDLE_REASON_TYPE, "%s is not implemented", heddle_elem_name(t->elem));
-    NEED(x, t->store == t->elem || (t->kind == HEDDLE_VALUE_CONST && t->elem == HEDDLE_F32), HEDDLE_REASON_ENCODING, "only weights may be stored in another type");
+    NEED(x, t->store == t->elem || (t->kind == HEDDLE_VALUE_CONST && t->elem == HEDDLE_F32),
+         HEDDLE_REASON_ENCODING, "only weights may be stored in another type");
     NEED(x, !t->known || t->size <= MAX_BYTES, HEDDLE_REASON_LIMIT, "a tensor is larger than %lld bytes", (long long)MAX_BYTES);
     if (!t->known)
         x->symbolic = 1;
@@ -215,14 +216,14 @@ int look_at(look *x, uint32_t node)
     const struct operator *o = NULL;
     memset(x->s, 0, sizeof *x->s);
     x->s->node = heddle_graph_node(x->g, node);
-    x->s->index = node;
     x->symbolic = 0;
     x->reason = HEDDLE_REASON_NONE;
     for (int i = 0; i < OPERATORS && !o; i++)
         if (x->s->node.domain.len == 0 && heddle_str_is(x->s->node.op, operators[i].name))
             o = &operators[i];
     NEED(x, o, HEDDLE_REASON_OPERATOR, "operator %.64s is not implemented", x->s->node.op.data);
-    NEED(x, x->s->node.version == o->version, HEDDLE_REASON_OPERATOR, "operator %s is implemented at version %d, not %d", o->name, o->version, x->s->node.version);
+    NEED(x, x->s->node.version == o->version,
+         HEDDLE_REASON_OPERATOR, "operator %s is implemented at version %d, not %d", o->name, o->version, x->s->node.version);
     for (uint32_t i = 0; i < o->operands; i++)
         NEED(x, operand(x, i), HEDDLE_REASON_OPERATOR, "operand %u of %s is missing", i, o->name);
     NEED(x, result(x, 0) || heddle_str_is(x->s->node.op, "Split"), HEDDLE_REASON_OPERATOR, "result 0 of %s is missing", o->name);
@@ -232,7 +233,8 @@ int look_at(look *x, uint32_t node)
     for (uint32_t i = 0; i < x->s->node.out.count; i++)
         if (result(x, i) && !result(x, i)->known)
             x->symbolic = 1;
-    NEED(x, BIT(operand(x, 0)->elem) & o->elems, HEDDLE_REASON_TYPE, "%s is not implemented for %s", o->name, heddle_elem_name(operand(x, 0)->elem));
+    NEED(x, BIT(operand(x, 0)->elem) & o->elems,
+         HEDDLE_REASON_TYPE, "%s is not implemented for %s", o->name, heddle_elem_name(operand(x, 0)->elem));
     x->s->k = -1; /* no product, unless look says otherwise */
     if (!o->look(x))
         return 0;

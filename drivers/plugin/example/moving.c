@@ -13,7 +13,8 @@ static const char *run_same(const step *s, run *r)
 int look_same(look *x)
 {
     const tensor *a = operand(x, 0), *y = result(x, 0);
-    NEED(x, y->elem == a->elem && (x->symbolic || y->count == a->count), HEDDLE_REASON_SHAPE, "the result has not as many elements as the operand");
+    NEED(x, y->elem == a->elem && (x->symbolic || y->count == a->count),
+         HEDDLE_REASON_SHAPE, "the result has not as many elements as the operand");
     x->s->run = run_same;
     return 1;
 }
@@ -47,7 +48,8 @@ int look_transpose(look *x)
     dense_strides(a->dims, a->rank, stride);
     for (int i = 0; i < a->rank; i++) {
         int64_t from = perm[i] < 0 ? perm[i] + a->rank : perm[i];
-        NEED(x, y->rank == a->rank && y->dims[i] == a->dims[from] && y->elem == a->elem, HEDDLE_REASON_SHAPE, "the result has not the permuted shape");
+        NEED(x, y->rank == a->rank && y->dims[i] == a->dims[from] && y->elem == a->elem,
+             HEDDLE_REASON_SHAPE, "the result has not the permuted shape");
         x->s->u.view.stride[i] = stride[from];
     }
     return 1;
@@ -127,7 +129,8 @@ int look_concat(look *x)
     x->s->run = run_concat;
     for (uint32_t i = 0; i < x->s->node.in.count; i++) {
         const tensor *a = operand(x, i);
-        NEED(x, a && a->elem == y->elem && a->rank == y->rank, HEDDLE_REASON_TYPE, "operand %u has another type or rank than the result", i);
+        NEED(x, a && a->elem == y->elem && a->rank == y->rank,
+             HEDDLE_REASON_TYPE, "operand %u has another type or rank than the result", i);
         for (int d = 0; d < y->rank && !x->symbolic; d++)
             NEED(x, d == x->s->axis || a->dims[d] == y->dims[d], HEDDLE_REASON_SHAPE, "operand %u does not fit the result", i);
         total += x->symbolic ? 0 : a->dims[x->s->axis];
@@ -169,7 +172,8 @@ int look_split(look *x)
     x->s->run = run_split;
     if (x->symbolic)
         return 1;
-    NEED(x, parts >= 1 && (lengths || parts <= a->dims[x->s->axis] || parts <= 4096), HEDDLE_REASON_ATTRIBUTE, "attribute num_outputs is out of range");
+    NEED(x, parts >= 1 && (lengths || parts <= a->dims[x->s->axis] || parts <= 4096),
+         HEDDLE_REASON_ATTRIBUTE, "attribute num_outputs is out of range");
     for (uint32_t i = 0; i < x->s->node.out.count; i++) {
         const tensor *y = result(x, i);
         int64_t n = share(a->dims[x->s->axis], parts, i);
@@ -177,7 +181,8 @@ int look_split(look *x)
         NEED(x, n >= 0 && n <= a->dims[x->s->axis] - at, HEDDLE_REASON_SHAPE, "the parts do not make up the operand");
         at += n;
         for (int d = 0; y && d < a->rank; d++)
-            NEED(x, y->elem == a->elem && y->rank == a->rank && y->dims[d] == (d == x->s->axis ? n : a->dims[d]), HEDDLE_REASON_SHAPE, "result %u has another shape", i);
+            NEED(x, y->elem == a->elem && y->rank == a->rank && y->dims[d] == (d == x->s->axis ? n : a->dims[d]),
+                 HEDDLE_REASON_SHAPE, "result %u has another shape", i);
     }
     NEED(x, !lengths || lengths->elem == HEDDLE_I64, HEDDLE_REASON_TYPE, "operand split is not i64");
     x->s->u.split.parts = parts;
@@ -216,7 +221,8 @@ int look_pad(look *x)
     const tensor *a = operand(x, 0), *y = result(x, 0), *fill = operand(x, 2);
     int64_t pads[2 * RANK], axis[RANK], n;
     uint32_t seen;
-    NEED(x, heddle_node_str_is(x->g, &x->s->node, "mode", "constant", "constant"), HEDDLE_REASON_ATTRIBUTE, "attribute mode must be constant");
+    NEED(x, heddle_node_str_is(x->g, &x->s->node, "mode", "constant", "constant"),
+         HEDDLE_REASON_ATTRIBUTE, "attribute mode must be constant");
     NEED(x, !fill || fill->elem == a->elem, HEDDLE_REASON_TYPE, "constant_value has another type than the operand");
     x->s->run = run_pad;
     if (x->symbolic)
@@ -303,12 +309,15 @@ int look_tensor_scatter(look *x)
     x->s->u.scatter.circular = heddle_node_str_is(x->g, &x->s->node, "mode", "linear", "circular");
     x->s->run = run_tensor_scatter;
     NEED(x, x->s->axis > 0 && u->rank == a->rank, HEDDLE_REASON_ATTRIBUTE, "attribute axis is the batch, or the update has another rank");
-    NEED(x, u->elem == a->elem && y->elem == a->elem && (!start || start->elem == HEDDLE_I64), HEDDLE_REASON_TYPE, "the update has another type than the cache");
+    NEED(x, u->elem == a->elem && y->elem == a->elem && (!start || start->elem == HEDDLE_I64),
+         HEDDLE_REASON_TYPE, "the update has another type than the cache");
     if (x->symbolic)
         return 1;
     for (int d = 0; d < a->rank; d++)
-        NEED(x, u->dims[d] == a->dims[d] || (d == x->s->axis && u->dims[d] < a->dims[d]), HEDDLE_REASON_SHAPE, "the update does not fit the cache");
-    NEED(x, has_shape(y, a->rank, a->dims) && (!start || has_shape(start, 1, a->dims)), HEDDLE_REASON_SHAPE, "there must be one write index for each sample");
+        NEED(x, u->dims[d] == a->dims[d] || (d == x->s->axis && u->dims[d] < a->dims[d]),
+             HEDDLE_REASON_SHAPE, "the update does not fit the cache");
+    NEED(x, has_shape(y, a->rank, a->dims) && (!start || has_shape(start, 1, a->dims)),
+         HEDDLE_REASON_SHAPE, "there must be one write index for each sample");
     return 1;
 }
 
@@ -332,7 +341,8 @@ int look_range(look *x)
 {
     const tensor *y = result(x, 0);
     for (uint32_t i = 0; i < 3; i++)
-        NEED(x, operand(x, i)->elem == y->elem && operand(x, i)->rank == 0, HEDDLE_REASON_TYPE, "start, limit and delta must be scalars of the result's type");
+        NEED(x, operand(x, i)->elem == y->elem && operand(x, i)->rank == 0,
+             HEDDLE_REASON_TYPE, "start, limit and delta must be scalars of the result's type");
     x->s->run = run_range;
     return 1;
 }

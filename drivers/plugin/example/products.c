@@ -166,7 +166,8 @@ int look_matmul(look *x)
     n = b->rank > 1 ? b->dims[b->rank - 1] : 1;
     NEED(x, (b->rank > 1 ? b->dims[b->rank - 2] : b->dims[0]) == k, HEDDLE_REASON_SHAPE, "the inner dimensions differ");
     rank = y->rank - (a->rank > 1) - (b->rank > 1);
-    NEED(x, rank >= 0 && rank == (a->rank > b->rank ? (a->rank > 2 ? a->rank - 2 : 0) : (b->rank > 2 ? b->rank - 2 : 0)), HEDDLE_REASON_SHAPE, "the result has another rank");
+    NEED(x, rank >= 0 && rank == (a->rank > b->rank ? (a->rank > 2 ? a->rank - 2 : 0) : (b->rank > 2 ? b->rank - 2 : 0)),
+         HEDDLE_REASON_SHAPE, "the result has another rank");
     memcpy(dims, y->dims, sizeof dims);
     for (int i = 0; i < 2; i++) {
         tensor t = i ? *b : *a;
@@ -249,7 +250,8 @@ int look_conv(look *x)
 {
     const tensor *a = operand(x, 0), *w = operand(x, 1), *bias = operand(x, 2), *y = result(x, 0);
     int64_t group = heddle_node_int(x->g, &x->s->node, "group", 1);
-    NEED(x, w->elem == HEDDLE_F32 && y->elem == HEDDLE_F32 && (!bias || bias->elem == HEDDLE_F32), HEDDLE_REASON_TYPE, "operands must be f32");
+    NEED(x, w->elem == HEDDLE_F32 && y->elem == HEDDLE_F32 && (!bias || bias->elem == HEDDLE_F32),
+         HEDDLE_REASON_TYPE, "operands must be f32");
     NEED(x, (a->rank == 3 || a->rank == 4) && w->rank == a->rank && y->rank == a->rank, HEDDLE_REASON_SHAPE, "only [N,C,W] and [N,C,H,W]");
     NEED(x, group >= 1, HEDDLE_REASON_ATTRIBUTE, "attribute group is out of range");
     x->s->run = run_conv;
@@ -283,30 +285,31 @@ static int64_t clamp(int64_t n, int64_t low, int64_t high) { return n < low ? lo
 
 static const char *run_attention(const step *s, run *r)
 {
+    const struct attention *t = &s->u.attention;
     const float *q = in(s, r, 0), *k = in(s, r, 1), *v = in(s, r, 2);
     const void *mask = in(s, r, 3);
     const int64_t *valid = in(s, r, 6);
     float *y = out(s, r, 0), *score = (float *)r->scratch;
-    int64_t ms[RANK] = {0}, masked = 0, size = s->u.attention.value;
+    int64_t ms[RANK] = {0}, masked = 0, size = t->value;
     if (mask) {
         broadcast_strides(in_type(s, r, 3)->dims, in_type(s, r, 3)->rank, 4, ms);
         masked = in_type(s, r, 3)->dims[in_type(s, r, 3)->rank - 1];
         ms[3] = 1; /* even if there is a single key in it: those beyond are not seen */
     }
-    for (int64_t b = 0; b < s->u.attention.batch; b++) {
-        int64_t keys = valid ? valid[b] : s->u.attention.keys, offset = valid ? valid[b] - s->u.attention.seq : 0;
-        if (keys < 0 || keys > s->u.attention.keys)
+    for (int64_t b = 0; b < t->batch; b++) {
+        int64_t keys = valid ? valid[b] : t->keys, offset = valid ? valid[b] - t->seq : 0;
+        if (keys < 0 || keys > t->keys)
             return "nonpad_kv_seqlen of Attention is out of range";
-        for (int64_t h = 0; h < s->u.attention.heads && !stopped(r); h++) {
-            int64_t shared = h / (s->u.attention.heads / s->u.attention.kv_heads); /* head of K and V */
-            const float *kh = k + b * s->u.attention.kv_heads * s->u.attention.keys * s->u.attention.head + shared * s->u.attention.k_head;
-            const float *vh = v + b * s->u.attention.kv_heads * s->u.attention.keys * size + shared * s->u.attention.v_head;
-            for (int64_t i = 0; i < s->u.attention.seq; i++) {
-                const float *qi = q + b * s->u.attention.heads * s->u.attention.seq * s->u.attention.head + h * s->u.attention.q_head + i * s->u.attention.q_seq;
-                float *yi = y + b * s->u.attention.heads * s->u.attention.seq * size + h * s->u.attention.y_head + i * s->u.attention.y_seq;
+        for (int64_t h = 0; h < t->heads && !stopped(r); h++) {
+            int64_t shared = h / (t->heads / t->kv_heads); /* head of K and V */
+            const float *kh = k + b * t->kv_heads * t->keys * t->head + shared * t->k_head;
+            const float *vh = v + b * t->kv_heads * t->keys * size + shared * t->v_head;
+            for (int64_t i = 0; i < t->seq; i++) {
+                const float *qi = q + b * t->heads * t->seq * t->head + h * t->q_head + i * t->q_seq;
+                float *yi = y + b * t->heads * t->seq * size + h * t->y_head + i * t->y_seq;
                 int64_t p = offset + i; /* position of the query among the keys; it sees those from low to high */
-                int64_t low = s->u.attention.left < 0 ? 0 : clamp(p - s->u.attention.left, 0, keys);
-                int64_t high = s->u.attention.right < 0 ? keys : clamp(p + s->u.attention.right + 1, 0, keys);
+                int64_t low = t->left < 0 ? 0 : clamp(p - t->left, 0, keys);
+                int64_t high = t->right < 0 ? keys : clamp(p + t->right + 1, 0, keys);
                 float most = -INFINITY, sum = 0;
                 if (mask && high > masked)
                     high = masked;
@@ -316,9 +319,9 @@ static const char *run_attention(const step *s, run *r)
                     score[j] = -INFINITY;
                     if (bias == -INFINITY)
                         continue;
-                    score[j] = s->u.attention.scale * dot(qi, kh + j * s->u.attention.k_seq, s->u.attention.head);
-                    if (s->u.attention.softcap > 0)
-                        score[j] = s->u.attention.softcap * tanhf(score[j] / s->u.attention.softcap);
+                    score[j] = t->scale * dot(qi, kh + j * t->k_seq, t->head);
+                    if (t->softcap > 0)
+                        score[j] = t->softcap * tanhf(score[j] / t->softcap);
                     score[j] += bias;
                     most = score[j] > most ? score[j] : most;
                 }
@@ -328,7 +331,7 @@ static const char *run_attention(const step *s, run *r)
                     if (score[j] == -INFINITY)
                         continue; /* what lies there may be anything */
                     float f = expf(score[j] - most);
-                    const float *vj = vh + j * s->u.attention.v_seq;
+                    const float *vj = vh + j * t->v_seq;
                     sum += f;
                     for (int64_t d = 0; d < size; d++)
                         yi[d] += f * vj[d];
@@ -345,30 +348,38 @@ int look_attention(look *x)
 {
     const tensor *q = operand(x, 0), *k = operand(x, 1), *v = operand(x, 2), *mask = operand(x, 3), *valid = operand(x, 6), *y = result(x, 0);
     step *s = x->s;
+    struct attention *t = &s->u.attention;
     int flat = q->rank == 3, seq = flat ? 1 : 2; /* the dimension that counts tokens */
     int64_t left = heddle_node_int(x->g, &s->node, "left_window_size", -1), right = heddle_node_int(x->g, &s->node, "right_window_size", -1);
     float scale = heddle_node_float(x->g, &s->node, "scale", NAN);
-    NEED(x, !operand(x, 4) && !operand(x, 5) && !result(x, 1) && !result(x, 2), HEDDLE_REASON_SHAPE, "past and present keys are not implemented: use TensorScatter");
+    NEED(x, !operand(x, 4) && !operand(x, 5) && !result(x, 1) && !result(x, 2),
+         HEDDLE_REASON_SHAPE, "past and present keys are not implemented: use TensorScatter");
     NEED(x, !result(x, 3), HEDDLE_REASON_SHAPE, "the output of scores is not implemented");
     NEED(x, k->elem == HEDDLE_F32 && v->elem == HEDDLE_F32 && y->elem == HEDDLE_F32, HEDDLE_REASON_TYPE, "keys and values must be f32");
-    NEED(x, !mask || mask->elem == HEDDLE_F32 || mask->elem == HEDDLE_BOOL, HEDDLE_REASON_TYPE, "the mask is %s", heddle_elem_name(mask->elem));
+    NEED(x, !mask || mask->elem == HEDDLE_F32 || mask->elem == HEDDLE_BOOL,
+         HEDDLE_REASON_TYPE, "the mask is %s", heddle_elem_name(mask->elem));
     NEED(x, !valid || valid->elem == HEDDLE_I64, HEDDLE_REASON_TYPE, "nonpad_kv_seqlen is not i64");
-    NEED(x, heddle_node_elem(x->g, &s->node, "softmax_precision", HEDDLE_F32) == HEDDLE_F32, HEDDLE_REASON_ATTRIBUTE, "attribute softmax_precision must be f32");
+    NEED(x, heddle_node_elem(x->g, &s->node, "softmax_precision", HEDDLE_F32) == HEDDLE_F32,
+         HEDDLE_REASON_ATTRIBUTE, "attribute softmax_precision must be f32");
     NEED(x, left >= -1 && right >= -1 && left <= INT32_MAX && right <= INT32_MAX, HEDDLE_REASON_ATTRIBUTE, "a window is out of range");
-    NEED(x, (q->rank == 3 || q->rank == 4) && k->rank == q->rank && v->rank == q->rank && y->rank == q->rank, HEDDLE_REASON_SHAPE, "want operands of rank 3 or 4");
+    NEED(x, (q->rank == 3 || q->rank == 4) && k->rank == q->rank && v->rank == q->rank && y->rank == q->rank,
+         HEDDLE_REASON_SHAPE, "want operands of rank 3 or 4");
     s->run = run_attention;
-    s->u.attention.left = left;
-    s->u.attention.right = heddle_node_int(x->g, &s->node, "is_causal", 0) ? 0 : right;
-    s->u.attention.softcap = heddle_node_float(x->g, &s->node, "softcap", 0);
+    t->left = left;
+    t->right = heddle_node_int(x->g, &s->node, "is_causal", 0) ? 0 : right;
+    t->softcap = heddle_node_float(x->g, &s->node, "softcap", 0);
     if (x->symbolic)
         return 1;
-    int64_t n = flat ? heddle_node_int(x->g, &s->node, "q_num_heads", 0) : q->dims[1], kn = flat ? heddle_node_int(x->g, &s->node, "kv_num_heads", 0) : k->dims[1];
-    NEED(x, n >= 1 && kn >= 1 && n % kn == 0 && (!flat || (q->dims[2] % n == 0 && k->dims[2] % kn == 0 && v->dims[2] % kn == 0)), HEDDLE_REASON_SHAPE, "heads do not share heads of K and V");
+    int64_t n = flat ? heddle_node_int(x->g, &s->node, "q_num_heads", 0) : q->dims[1];
+    int64_t kn = flat ? heddle_node_int(x->g, &s->node, "kv_num_heads", 0) : k->dims[1];
+    NEED(x, n >= 1 && kn >= 1 && n % kn == 0 && (!flat || (q->dims[2] % n == 0 && k->dims[2] % kn == 0 && v->dims[2] % kn == 0)),
+         HEDDLE_REASON_SHAPE, "heads do not share heads of K and V");
     int64_t head = flat ? q->dims[2] / n : q->dims[3], value = flat ? v->dims[2] / kn : v->dims[3];
     int64_t want_k[4] = {q->dims[0], flat ? k->dims[1] : kn, flat ? kn * head : k->dims[2], head};
     int64_t want_v[4] = {q->dims[0], flat ? k->dims[1] : kn, flat ? kn * value : k->dims[2], value};
     int64_t want_y[4] = {q->dims[0], q->dims[1], flat ? n * value : q->dims[2], value};
-    NEED(x, has_shape(k, q->rank, want_k) && has_shape(v, q->rank, want_v) && has_shape(y, q->rank, want_y), HEDDLE_REASON_SHAPE, "operands and result do not fit");
+    NEED(x, has_shape(k, q->rank, want_k) && has_shape(v, q->rank, want_v) && has_shape(y, q->rank, want_y),
+         HEDDLE_REASON_SHAPE, "operands and result do not fit");
     int64_t keys = k->dims[seq], scores[4] = {q->dims[0], n, q->dims[seq], keys};
     NEED(x, !valid || has_shape(valid, 1, q->dims), HEDDLE_REASON_SHAPE, "nonpad_kv_seqlen must have one number for each sample");
     if (mask) {
@@ -377,41 +388,42 @@ int look_attention(look *x)
         m.dims[m.rank - 1] = keys;
         NEED(x, broadcasts_to(&m, scores, 4), HEDDLE_REASON_SHAPE, "the mask does not broadcast to the scores");
     }
-    s->u.attention.batch = q->dims[0];
-    s->u.attention.heads = n;
-    s->u.attention.kv_heads = kn;
-    s->u.attention.seq = q->dims[seq];
-    s->u.attention.keys = keys;
-    s->u.attention.head = head;
-    s->u.attention.value = value;
-    s->u.attention.q_head = flat ? head : q->dims[2] * head;
-    s->u.attention.q_seq = flat ? n * head : head;
-    s->u.attention.k_head = flat ? head : keys * head;
-    s->u.attention.k_seq = flat ? kn * head : head;
-    s->u.attention.v_head = flat ? value : keys * value;
-    s->u.attention.v_seq = flat ? kn * value : value;
-    s->u.attention.y_head = flat ? value : q->dims[2] * value;
-    s->u.attention.y_seq = flat ? n * value : value;
-    s->u.attention.scale = scale == scale ? scale : (float)(1 / sqrt((double)head));
+    t->batch = q->dims[0];
+    t->heads = n;
+    t->kv_heads = kn;
+    t->seq = q->dims[seq];
+    t->keys = keys;
+    t->head = head;
+    t->value = value;
+    t->q_head = flat ? head : q->dims[2] * head;
+    t->q_seq = flat ? n * head : head;
+    t->k_head = flat ? head : keys * head;
+    t->k_seq = flat ? kn * head : head;
+    t->v_head = flat ? value : keys * value;
+    t->v_seq = flat ? kn * value : value;
+    t->y_head = flat ? value : q->dims[2] * value;
+    t->y_seq = flat ? n * value : value;
+    t->scale = scale == scale ? scale : (float)(1 / sqrt((double)head));
     s->scratch = keys * (int64_t)sizeof(float);
     return 1;
 }
 
 static const char *run_rope(const step *s, run *r)
 {
+    const struct rope *t = &s->u.rope;
     const float *x = in(s, r, 0), *cosines = in(s, r, 1), *sines = in(s, r, 2);
     const int64_t *positions = in(s, r, 3);
-    int64_t half = s->u.rope.rotate / 2, head = s->u.rope.head, seq = s->u.rope.seq, rows = in_type(s, r, 1)->dims[0];
+    int64_t half = t->rotate / 2, head = t->head, seq = t->seq, rows = in_type(s, r, 1)->dims[0];
     float *y = out(s, r, 0);
-    for (int64_t b = 0; b < s->u.rope.batch; b++)
-        for (int64_t h = 0; h < s->u.rope.heads; h++)
+    for (int64_t b = 0; b < t->batch; b++)
+        for (int64_t h = 0; h < t->heads; h++)
             for (int64_t i = 0; i < seq; i++) {
-                int64_t at = b * s->u.rope.heads * seq * head + h * s->u.rope.x_head + i * s->u.rope.x_seq, row = b * seq + i;
+                int64_t at = b * t->heads * seq * head + h * t->x_head + i * t->x_seq, row = b * seq + i;
                 if (positions && ((row = positions[row]) < 0 || row >= rows))
                     return "a position of RotaryEmbedding is out of range";
                 memcpy(y + at, x + at, (size_t)head * sizeof *y);
                 for (int64_t d = 0; d < half; d++) {
-                    int64_t one = at + (s->u.rope.interleaved ? 2 * d : d), two = at + (s->u.rope.interleaved ? 2 * d + 1 : d + half);
+                    int64_t one = at + (t->interleaved ? 2 * d : d), two = at + (t->interleaved ? 2 * d + 1 : d + half);
                     double c = cosines[row * half + d], sn = sines[row * half + d], p = x[one], q = x[two];
                     y[one] = (float)(c * p - sn * q);
                     y[two] = (float)(sn * p + c * q);
@@ -424,29 +436,33 @@ int look_rope(look *x)
 {
     const tensor *a = operand(x, 0), *c = operand(x, 1), *sn = operand(x, 2), *positions = operand(x, 3), *y = result(x, 0);
     step *s = x->s;
+    struct rope *t = &s->u.rope;
     int flat = a->rank == 3;
     int64_t heads = heddle_node_int(x->g, &s->node, "num_heads", 0), rotate = heddle_node_int(x->g, &s->node, "rotary_embedding_dim", 0);
     NEED(x, flat || a->rank == 4, HEDDLE_REASON_SHAPE, "want an operand of rank 3 or 4");
-    NEED(x, c->elem == HEDDLE_F32 && sn->elem == HEDDLE_F32 && y->elem == HEDDLE_F32 && (!positions || positions->elem == HEDDLE_I64), HEDDLE_REASON_TYPE, "operands have other types");
+    NEED(x, c->elem == HEDDLE_F32 && sn->elem == HEDDLE_F32 && y->elem == HEDDLE_F32 && (!positions || positions->elem == HEDDLE_I64),
+         HEDDLE_REASON_TYPE, "operands have other types");
     s->run = run_rope;
-    s->u.rope.interleaved = heddle_node_int(x->g, &s->node, "interleaved", 0) != 0;
+    t->interleaved = heddle_node_int(x->g, &s->node, "interleaved", 0) != 0;
     if (x->symbolic)
         return 1;
     heads = flat ? heads : a->dims[1];
-    NEED(x, heads >= 0 && (!flat || (heads > 0 && a->dims[2] % heads == 0)), HEDDLE_REASON_ATTRIBUTE, "attribute num_heads does not divide the operand");
+    NEED(x, heads >= 0 && (!flat || (heads > 0 && a->dims[2] % heads == 0)),
+         HEDDLE_REASON_ATTRIBUTE, "attribute num_heads does not divide the operand");
     int64_t head = flat ? a->dims[2] / heads : a->dims[3], seq = flat ? a->dims[1] : a->dims[2];
     rotate = rotate ? rotate : head;
-    NEED(x, rotate >= 0 && rotate <= head && rotate % 2 == 0, HEDDLE_REASON_ATTRIBUTE, "attribute rotary_embedding_dim does not fit the heads");
+    NEED(x, rotate >= 0 && rotate <= head && rotate % 2 == 0,
+         HEDDLE_REASON_ATTRIBUTE, "attribute rotary_embedding_dim does not fit the heads");
     int64_t table[3] = {a->dims[0], seq, rotate / 2}, ids[2] = {a->dims[0], seq}, rows[2] = {c->rank ? c->dims[0] : 0, rotate / 2};
     NEED(x, positions ? has_shape(positions, 2, ids) && has_shape(c, 2, rows) && has_shape(sn, 2, rows) : has_shape(c, 3, table) && has_shape(sn, 3, table),
          HEDDLE_REASON_SHAPE, "the caches do not fit the operand");
     NEED(x, has_shape(y, a->rank, a->dims), HEDDLE_REASON_SHAPE, "the result has another shape than the operand");
-    s->u.rope.batch = a->dims[0];
-    s->u.rope.heads = heads;
-    s->u.rope.seq = seq;
-    s->u.rope.head = head;
-    s->u.rope.rotate = rotate;
-    s->u.rope.x_head = flat ? head : seq * head;
-    s->u.rope.x_seq = flat ? heads * head : head;
+    t->batch = a->dims[0];
+    t->heads = heads;
+    t->seq = seq;
+    t->head = head;
+    t->rotate = rotate;
+    t->x_head = flat ? head : seq * head;
+    t->x_seq = flat ? heads * head : head;
     return 1;
 }

@@ -50,7 +50,8 @@ int look_reduce(look *x)
     int64_t list[RANK] = {0}, n = 0, want = 1;
     step *s = x->s;
     s->run = run_reduce;
-    s->u.reduce.what = heddle_str_is(s->node.op, "ReduceMax") ? 'x' : heddle_str_is(s->node.op, "ReduceMin") ? 'n' : heddle_str_is(s->node.op, "ReduceMean") ? 'm' : 's';
+    s->u.reduce.what = heddle_str_is(s->node.op, "ReduceMax") ? 'x' : heddle_str_is(s->node.op, "ReduceMin") ? 'n' :
+                       heddle_str_is(s->node.op, "ReduceMean") ? 'm' : 's';
     if (x->symbolic)
         return 1;
     NEED(x, !operand(x, 1) || (n = ints(x, 1, list, RANK)) >= 0, HEDDLE_REASON_SHAPE, "axes must be a constant");
@@ -139,7 +140,8 @@ int look_norm(look *x)
     s->run = run_norm;
     s->u.norm.centre = heddle_str_is(s->node.op, "LayerNormalization");
     s->u.norm.epsilon = heddle_node_float(x->g, &s->node, "epsilon", 1e-5f);
-    NEED(x, heddle_node_elem(x->g, &s->node, "stash_type", HEDDLE_F32) == HEDDLE_F32, HEDDLE_REASON_ATTRIBUTE, "attribute stash_type must be f32");
+    NEED(x, heddle_node_elem(x->g, &s->node, "stash_type", HEDDLE_F32) == HEDDLE_F32,
+         HEDDLE_REASON_ATTRIBUTE, "attribute stash_type must be f32");
     for (uint32_t i = 1; i < 3; i++) {
         const tensor *p = operand(x, i), *moment = result(x, i);
         NEED(x, !p || p->elem == HEDDLE_F32, HEDDLE_REASON_TYPE, "operand %u is %s", i, heddle_elem_name(p->elem));
@@ -166,7 +168,8 @@ int window_of(look *x, const tensor *a, const tensor *y, const int64_t *kernel, 
             NEED(x, (int)l.count == (i == 2 ? 2 * n : n), HEDDLE_REASON_ATTRIBUTE, "attribute %s has %u numbers", names[i].name, l.count);
             for (uint32_t k = 0; k < l.count; k++) {
                 list[i][k] = heddle_graph_int(x->g, l, k);
-                NEED(x, list[i][k] >= names[i].least && list[i][k] <= INT32_MAX, HEDDLE_REASON_ATTRIBUTE, "attribute %s is out of range", names[i].name);
+                NEED(x, list[i][k] >= names[i].least && list[i][k] <= INT32_MAX,
+                     HEDDLE_REASON_ATTRIBUTE, "attribute %s is out of range", names[i].name);
             }
         }
     for (int d = 0; d < 2; d++) {
@@ -179,7 +182,8 @@ int window_of(look *x, const tensor *a, const tensor *y, const int64_t *kernel, 
         w->dilation[d] = i < 0 ? 1 : list[1][i];
         w->before[d] = i < 0 ? 0 : list[2][i];
         w->after[d] = i < 0 ? 0 : list[2][i + n];
-        NEED(x, w->kernel[d] >= 1 && w->kernel[d] <= INT32_MAX && w->in[d] <= INT32_MAX && w->out[d] <= INT32_MAX, HEDDLE_REASON_LIMIT, "the window is too large");
+        NEED(x, w->kernel[d] >= 1 && w->kernel[d] <= INT32_MAX && w->in[d] <= INT32_MAX && w->out[d] <= INT32_MAX,
+             HEDDLE_REASON_LIMIT, "the window is too large");
         extent = w->dilation[d] * (w->kernel[d] - 1) + 1;
         total = (w->out[d] - 1) * w->stride[d] + extent - w->in[d];
         if (heddle_node_str_is(x->g, &x->s->node, "auto_pad", "NOTSET", "NOTSET"))
@@ -233,12 +237,14 @@ int look_average_pool(look *x)
     heddle_list l;
     int64_t kernel[RANK];
     NEED(x, (a->rank == 3 || a->rank == 4) && y->rank == a->rank && y->elem == a->elem, HEDDLE_REASON_SHAPE, "only [N,C,W] and [N,C,H,W]");
-    NEED(x, heddle_node_ints(x->g, &x->s->node, "kernel_shape", &l) && (int)l.count == a->rank - 2, HEDDLE_REASON_ATTRIBUTE, "attribute kernel_shape does not fit");
+    NEED(x, heddle_node_ints(x->g, &x->s->node, "kernel_shape", &l) && (int)l.count == a->rank - 2,
+         HEDDLE_REASON_ATTRIBUTE, "attribute kernel_shape does not fit");
     heddle_graph_ints(x->g, l, kernel);
     x->s->u.conv.with_pad = heddle_node_int(x->g, &x->s->node, "count_include_pad", 0) != 0;
     x->s->run = run_average_pool;
     if (x->symbolic)
         return 1;
-    NEED(x, y->dims[0] == a->dims[0] && y->dims[1] == a->dims[1], HEDDLE_REASON_SHAPE, "batch and channels of the result differ from the operand's");
+    NEED(x, y->dims[0] == a->dims[0] && y->dims[1] == a->dims[1],
+         HEDDLE_REASON_SHAPE, "batch and channels of the result differ from the operand's");
     return window_of(x, a, y, kernel, &x->s->u.conv.w);
 }

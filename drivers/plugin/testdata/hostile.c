@@ -5,12 +5,19 @@
  *
  *     hostile ROUNDS GRAPH...
  */
+#define _GNU_SOURCE
 #include "heddle_driver.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { MOST = 1 << 22 }; /* bytes of an argument, and of working memory */
+enum {
+    MOST = 1 << 22,    /* bytes of an argument, and of working memory */
+    WEIGHTS = 1 << 12, /* bytes of each source of weights */
+    SOURCES = 4
+};
+
+static FILE *weights;
 
 static uint64_t seed = 1;
 
@@ -86,6 +93,16 @@ static int feed(const heddle_driver_table *t, uint64_t device, const unsigned ch
     ARGS(heddle_compile_args, c);
     c.graph = copy;
     c.graph_size = size;
+    heddle_weight sources[SOURCES];
+    memset(sources, 0, sizeof sources);
+    for (uint32_t i = 0; opened && i < heddle_graph_sources(&g) && i < SOURCES; i++) {
+        sources[i].source = i;
+        sources[i].fd = fileno(weights);
+        sources[i].offset = 6;
+        sources[i].size = WEIGHTS - 6;
+        c.weight_count++;
+    }
+    c.weights = sources;
     if (t->compile(device, &c) == HEDDLE_OK) {
         ARGS(heddle_none_args, none);
         ++*compiled;
@@ -103,6 +120,9 @@ int main(int argc, char **argv)
     int rounds = argc > 1 ? atoi(argv[1]) : 0, fed = 0, compiled = 0, ran = 0;
     ARGS(heddle_get_args, get);
     ARGS(heddle_open_args, open);
+    static const char zeros[WEIGHTS];
+    if (!(weights = tmpfile()) || fwrite(zeros, 1, WEIGHTS, weights) != WEIGHTS || fflush(weights) != 0)
+        return 1;
     get.abi_major = HEDDLE_ABI_MAJOR;
     get.abi_minor = HEDDLE_ABI_MINOR;
     if (heddle_driver_get(0, &get) != HEDDLE_OK || get.table->open(0, &open) != HEDDLE_OK)
