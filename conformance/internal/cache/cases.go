@@ -218,6 +218,15 @@ func (b *bench) refuse(ctx context.Context, what string, blob []byte, s *subject
 	return fmt.Errorf("%s: want %v, have: %w", what, driver.ErrIncompatible, err)
 }
 
+// reject is refuse for bytes that no driver ever saved: nothing that they
+// compute could be trusted.
+func (b *bench) reject(ctx context.Context, what string, blob []byte, s *subject) error {
+	if j := b.Judge(blob); j == driver.Optimal || j == driver.Usable {
+		return fmt.Errorf("%s is judged usable (%d): a blob needs a checksum", what, j)
+	}
+	return b.refuse(ctx, what, blob, s)
+}
+
 // damaged calls f with a good blob and its subject.
 func damaged(ctx context.Context, e *suite.Env, b *bench, k kind, f func(blob []byte, s *subject) error) error {
 	s, err := b.make(e, k, 0)
@@ -249,11 +258,11 @@ func truncated(ctx context.Context, e *suite.Env, b *bench, k kind) error {
 			if n = max(n, 0); n >= len(blob) {
 				continue
 			}
-			if err := b.refuse(ctx, fmt.Sprintf("the first %d of %d bytes of a blob", n, len(blob)), blob[:n:n], s); err != nil {
+			if err := b.reject(ctx, fmt.Sprintf("the first %d of %d bytes of a blob", n, len(blob)), blob[:n:n], s); err != nil {
 				return err
 			}
 			tail := fmt.Sprintf("the last %d of %d bytes of a blob", n, len(blob))
-			if err := b.refuse(ctx, tail, slices.Clone(blob[len(blob)-n:]), s); err != nil {
+			if err := b.reject(ctx, tail, slices.Clone(blob[len(blob)-n:]), s); err != nil {
 				return err
 			}
 		}
@@ -276,7 +285,7 @@ func flipped(ctx context.Context, e *suite.Env, b *bench, k kind) error {
 			for _, mask := range []byte{1 << rnd.IntN(8), 0xff} {
 				bad := slices.Clone(blob)
 				bad[at] ^= mask
-				if err := b.refuse(ctx, fmt.Sprintf("a blob with byte %d of %d changed by %#02x", at, len(blob), mask), bad, s); err != nil {
+				if err := b.reject(ctx, fmt.Sprintf("a blob with byte %d of %d changed by %#02x", at, len(blob), mask), bad, s); err != nil {
 					return err
 				}
 			}
@@ -296,7 +305,7 @@ func extended(ctx context.Context, e *suite.Env, b *bench, k kind) error {
 			"a blob with 4096 bytes in between":  slices.Concat(blob[:mid], make([]byte, 4096), blob[mid:]),
 			"a blob whose halves were exchanged": slices.Concat(blob[mid:], blob[:mid]),
 		} {
-			if err := b.refuse(ctx, what, bad, s); err != nil {
+			if err := b.reject(ctx, what, bad, s); err != nil {
 				return err
 			}
 		}
