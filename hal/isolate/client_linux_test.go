@@ -152,8 +152,7 @@ func TestHostileDone(t *testing.T) {
 func FuzzClient(f *testing.F) {
 	opened, err := json.Marshal(&wire.Opened{Caps: driver.Caps{Heaps: []driver.Heap{{HostVisible: true, Import: []driver.ShareKind{driver.HostPtr}}}}, Importer: true, Cacher: true, SetCompiler: true})
 	require.NoError(f, err)
-	program, err := json.Marshal(wire.ProgramOf(driver.BindingsOf(identity(f), 64), nil, driver.Footprint{}))
-	require.NoError(f, err)
+	program := (&wire.Program{Bindings: driver.BindingsOf(identity(f), 64)}).Append(nil)
 	// A script is a sequence of steps {how, length, bytes}.
 	step := func(how byte, b []byte) []byte {
 		return append([]byte{how, byte(len(b)), byte(len(b) >> 8)}, b...)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -172,30 +173,23 @@ func (d *device) compileAll(ctx context.Context, kind wire.Kind, gs []*graph.Gra
 	reply, err := d.l.call(ctx, request{kind: kind, a: first, b: uint64(n), payload: c.Append(nil), limit: replyLimit, slow: true, undo: undo})
 	if err != nil {
 		d.weights.release(used)
-		return nil, err
+		return nil, ours(err, refs)
 	}
-	var programs []*wire.Program
-	if kind == wire.CompileSet {
-		programs, err = wire.JSON[[]*wire.Program](reply)
-	} else {
-		programs = []*wire.Program{nil}
-		programs[0], err = wire.JSON[*wire.Program](reply)
-	}
-	if err == nil && len(programs) != len(gs) {
-		err = fmt.Errorf("%d programs for %d graphs: %w", len(programs), len(gs), wire.ErrGarbage)
-	}
-	for i, p := range programs {
-		if err != nil {
+	r := wire.NewReader(reply)
+	for i := range gs {
+		var p wire.Program
+		if err = p.Read(r); err != nil {
 			break
 		}
-		var x *executable
-		if x, err = newExecutable(d, first+uint64(i), p); err == nil {
-			x.used = used
-			if i > 0 {
-				d.weights.again(used)
-			}
-			out = append(out, x)
+		x := &executable{d: d, id: first + uint64(i), bindings: p.Bindings, symbols: p.Symbols, used: used}
+		x.print.Store(&p.Footprint)
+		if i > 0 {
+			d.weights.again(used)
 		}
+		out = append(out, x)
+	}
+	if err == nil {
+		err = r.Err()
 	}
 	if err != nil {
 		d.l.fail(fmt.Sprintf("answered %q with nonsense (%v) and was killed", kind, err), nil)
@@ -203,6 +197,24 @@ func (d *device) compileAll(ctx context.Context, kind wire.Kind, gs []*graph.Gra
 	}
 	return out, nil
 }
+
+// ours adds to an error of the device the error of this process that it came
+// from: a source that could not be had. It then wraps all that this one
+// does.
+func ours(err error, refs []wire.SourceRef) error {
+	for _, r := range refs {
+		if r.Err != nil && strings.Contains(err.Error(), r.Err.Text) {
+			return &caused{err, r.Cause}
+		}
+	}
+	return err
+}
+
+// caused is an error with a cause that its text tells already.
+type caused struct{ error, cause error }
+
+func (c *caused) Error() string   { return c.error.Error() }
+func (c *caused) Unwrap() []error { return []error{c.error, c.cause} }
 
 // executable is a compiled graph in the child.
 type executable struct {
@@ -213,22 +225,6 @@ type executable struct {
 	used     []*weight
 	print    atomic.Pointer[driver.Footprint]
 	closed   atomic.Bool
-}
-
-func newExecutable(d *device, id uint64, p *wire.Program) (*executable, error) {
-	if p == nil {
-		return nil, fmt.Errorf("no program: %w", wire.ErrGarbage)
-	}
-	x := &executable{d: d, id: id, symbols: p.Symbols}
-	x.print.Store(&p.Footprint)
-	for i := range p.Bindings {
-		b, err := p.Binding(i)
-		if err != nil {
-			return nil, err
-		}
-		x.bindings = append(x.bindings, b)
-	}
-	return x, nil
 }
 
 func (x *executable) Bindings() []driver.Binding { return x.bindings }

@@ -236,6 +236,11 @@ func TestWeights(t *testing.T) {
 		{Op: hal.Run, Exec: four, Args: []hal.Region{buf.At(0, 4*n), buf.At((4*n+63)/64*64, 4*n)}}}}))
 	require.ErrorContains(t, tl.Wait(ctx, 1), "file does not exist")
 	require.NoError(t, four.Close())
+	onCPU, err := hal.Open(ctx, "cpu?isolate=1&threads=1")
+	require.NoError(t, err)
+	_, err = onCPU.Compile(ctx, g, hal.CompileOptions{Data: inMemory{}})
+	require.ErrorIs(t, err, os.ErrNotExist, "the error is the one that this process gave")
+	require.NoError(t, onCPU.Close())
 
 	require.NoError(t, one.Close())
 	require.NoError(t, q.Close())

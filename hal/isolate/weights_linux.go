@@ -50,7 +50,7 @@ func (w *weights) take(gs []*graph.Graph, data graph.Data) (refs []wire.SourceRe
 			b, err = data.Source(name)
 		}
 		if err != nil {
-			refs = append(refs, wire.SourceRef{Name: name, Err: wire.FailureOf(err)})
+			refs = append(refs, wire.SourceRef{Name: name, Err: wire.FailureOf(err), Cause: err})
 			continue
 		}
 		x, err := w.one(name, b, data)

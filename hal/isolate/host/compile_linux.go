@@ -2,7 +2,6 @@ package host
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"sync"
 
@@ -147,7 +146,7 @@ func (s *server) compile(ctx context.Context, d *device, c *call) ([]byte, error
 		}
 	}
 	var made []*executable
-	var programs []*wire.Program
+	var out []byte
 	for i, g := range graphs {
 		req := &request{ready: ready[i]}
 		if c.Kind == wire.Load {
@@ -159,15 +158,7 @@ func (s *server) compile(ctx context.Context, d *device, c *call) ([]byte, error
 			break
 		}
 		made = append(made, &executable{exe: exe, raw: req.made, sources: weights.retain()})
-		programs = append(programs, wire.ProgramOf(exe.Bindings(), exe.Symbols(), exe.Footprint()))
-	}
-	var out []byte
-	if err == nil {
-		if c.Kind == wire.CompileSet {
-			out, err = json.Marshal(programs)
-		} else {
-			out, err = json.Marshal(programs[0])
-		}
+		out = (&wire.Program{Bindings: exe.Bindings(), Symbols: exe.Symbols(), Footprint: exe.Footprint()}).Append(out)
 	}
 	entered := 0
 	for err == nil && entered < len(made) {

@@ -42,7 +42,7 @@ const (
 	Import                     // A: memory, B: 1 for a DMA buffer, C: size; a file
 	Free                       // A: memory
 	Compile                    // A: executable; payload: Compilation; reply: Program
-	CompileSet                 // A: first executable, B: how many; payload: Compilation; reply: []Program
+	CompileSet                 // A: first executable, B: how many; payload: Compilation; reply: as many Programs
 	Load                       // A: executable; payload: Compilation with a blob; reply: Program
 	Save                       // A: executable; reply: blob
 	Judge                      // payload: blob; reply: one byte

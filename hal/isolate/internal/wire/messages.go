@@ -73,6 +73,8 @@ type SourceRef struct {
 	Name string
 	ID   uint32
 	Err  *Failure
+	// Cause is the error itself, where it happened.
+	Cause error
 }
 
 // Compilation is the payload of Compile, CompileSet and Load. Blob and Graphs
@@ -153,38 +155,61 @@ func DecodeVerdicts(b []byte) ([]driver.Verdict, error) {
 	return out, r.Err()
 }
 
-// Program describes an executable: the reply to Compile and Load.
+// Program describes an executable: part of the reply to Compile and Load.
 type Program struct {
-	Bindings  []BindingText    `json:"bindings"`
-	Symbols   []dim.Symbol     `json:"symbols"`
-	Footprint driver.Footprint `json:"footprint"`
+	Bindings  []driver.Binding
+	Symbols   []dim.Symbol
+	Footprint driver.Footprint
 }
 
-// BindingText is a driver.Binding with its type in text form.
-type BindingText struct {
-	Name  []byte      `json:"name"` // any bytes, which JSON's strings are not
-	Role  driver.Role `json:"role"`
-	Type  string      `json:"type"`
-	Align int64       `json:"align"`
-}
-
-// ProgramOf describes what a driver compiled.
-func ProgramOf(bs []driver.Binding, syms []dim.Symbol, f driver.Footprint) *Program {
-	p := &Program{Symbols: syms, Footprint: f}
-	for _, b := range bs {
-		p.Bindings = append(p.Bindings, BindingText{[]byte(b.Name), b.Role, b.Type.String(), b.Align})
+// Append appends the program. It is not JSON, whose strings cannot be any
+// bytes, as names can.
+func (p *Program) Append(b []byte) []byte {
+	le := binary.LittleEndian
+	b = le.AppendUint32(b, uint32(len(p.Bindings)))
+	for _, x := range p.Bindings {
+		b = AppendBytes(append(b, byte(x.Role)), x.Name)
+		b = AppendDim(AppendBytes(b, x.Type.String()), x.Align)
 	}
-	return p
+	b = le.AppendUint32(b, uint32(len(p.Symbols)))
+	for _, s := range p.Symbols {
+		b = AppendDim(AppendDim(AppendBytes(b, s.Name), s.Min), s.Max)
+		b = le.AppendUint32(b, uint32(len(s.Buckets)))
+		for _, n := range s.Buckets {
+			b = AppendDim(b, n)
+		}
+	}
+	for _, n := range [...]int64{p.Footprint.Weights, p.Footprint.Mapped, p.Footprint.Scratch} {
+		b = AppendDim(b, n)
+	}
+	return b
 }
 
-// Binding reads binding i.
-func (p *Program) Binding(i int) (driver.Binding, error) {
-	b := &p.Bindings[i]
-	t, err := graph.ParseType(b.Type)
-	if err != nil || b.Role > driver.RoleState || b.Align < 0 {
-		return driver.Binding{}, garbage("binding %q of type %q: %v", b.Name, b.Type, err)
+// Read reads a program.
+func (p *Program) Read(r *Reader) error {
+	*p = Program{}
+	for range r.Count(17) {
+		b := driver.Binding{Role: driver.Role(r.U8()), Name: r.String()}
+		text := r.String()
+		b.Align = r.I64()
+		if r.err != nil {
+			return r.err
+		}
+		var err error
+		if b.Type, err = graph.ParseType(text); err != nil || b.Role > driver.RoleState || b.Align < 0 {
+			return garbage("binding %q of type %q: %v", b.Name, text, err)
+		}
+		p.Bindings = append(p.Bindings, b)
 	}
-	return driver.Binding{Name: string(b.Name), Role: b.Role, Type: t, Align: b.Align}, nil
+	for range r.Count(24) {
+		s := dim.Symbol{Name: r.String(), Min: r.I64(), Max: r.I64()}
+		for range r.Count(8) {
+			s.Buckets = append(s.Buckets, r.I64())
+		}
+		p.Symbols = append(p.Symbols, s)
+	}
+	p.Footprint = driver.Footprint{Weights: r.I64(), Mapped: r.I64(), Scratch: r.I64()}
+	return r.err
 }
 
 // AppendEstimate appends the payload of Estimate.

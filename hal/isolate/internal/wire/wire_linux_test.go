@@ -170,24 +170,35 @@ func TestMessages(t *testing.T) {
 	n := dim.Symbol{Name: "n", Min: 1, Max: 9}
 	ty, err := graph.ParseType("f32[n+1,4]")
 	require.NoError(t, err)
-	bs := []driver.Binding{{Name: "x", Role: driver.RoleState, Type: ty, Align: 64}, {Name: "y", Type: graph.OfInts(enc.I8, 3)}}
-	p := ProgramOf(bs, []dim.Symbol{n}, driver.Footprint{Weights: 1})
-	for i := range bs {
-		b, err := p.Binding(i)
-		require.NoError(t, err)
-		require.Equal(t, bs[i].Type.String(), b.Type.String())
-		require.Equal(t, bs[i].Role, b.Role)
+	bs := []driver.Binding{{Name: "\xff", Role: driver.RoleState, Type: ty, Align: 64}, {Name: "y", Type: graph.OfInts(enc.I8, 3)}}
+	p := Program{bs, []dim.Symbol{n, {Name: "\xfe", Max: 5, Buckets: []int64{1, 5}}}, driver.Footprint{Weights: 1, Scratch: 3}}
+	raw := p.Append(nil)
+	var q Program
+	r := NewReader(p.Append(bytes.Clone(raw)))
+	for range 2 {
+		require.NoError(t, q.Read(r))
+		for i := range bs {
+			require.Equal(t, bs[i].Type.String(), q.Bindings[i].Type.String())
+			require.Equal(t, bs[i].Name, q.Bindings[i].Name)
+			require.Equal(t, bs[i].Role, q.Bindings[i].Role)
+		}
+		require.Equal(t, p.Symbols, q.Symbols)
+		require.Equal(t, p.Footprint, q.Footprint)
 	}
-	for _, bad := range []BindingText{{Type: "x"}, {Type: "f32[1]", Role: 7}, {Type: "f32[1]", Align: -1}} {
-		_, err := (&Program{Bindings: []BindingText{bad}}).Binding(0)
-		require.ErrorIs(t, err, ErrGarbage)
+	require.NoError(t, r.Err())
+	for cut := range raw {
+		require.ErrorIs(t, q.Read(NewReader(raw[:cut])), ErrGarbage)
 	}
+	bs[0].Align = -1
+	require.ErrorIs(t, q.Read(NewReader(p.Append(nil))), ErrGarbage)
+	bs[0].Align, bs[0].Role = 0, 9
+	require.ErrorIs(t, q.Read(NewReader(p.Append(nil))), ErrGarbage)
 
 	bin, at, err := DecodeEstimate(AppendEstimate(nil, []byte("g"), dim.Binding{"n": 4, "m": -1}))
 	require.NoError(t, err)
 	require.Equal(t, "g", string(bin))
 	require.Equal(t, dim.Binding{"n": 4, "m": -1}, at)
-	_, err = JSON[Program]([]byte("{"))
+	_, err = JSON[driver.Footprint]([]byte("{"))
 	require.ErrorIs(t, err, ErrGarbage)
 }
 
@@ -355,6 +366,8 @@ func FuzzFrame(f *testing.F) {
 		_ = c.Decode(fr.Payload)
 		_, _ = DecodeFailure(fr.Code, fr.Payload)
 		_, _ = DecodeVerdicts(fr.Payload)
+		var p Program
+		_ = p.Read(NewReader(fr.Payload))
 		_, _, _ = DecodeEstimate(fr.Payload)
 		var batch Batch
 		if batch.Decode(fr.Payload, fr.C) == nil {
