@@ -25,6 +25,7 @@ var exceptions = []exception{
 	{file: "ops/kern/pool/pool.go", within: "maxWorkers", why: "how many workers a mistaken option can start"},
 	{file: "ops/kern/pool/pool.go", within: "fork", line: "helpers", why: "how many sleeping workers are woken: any one of them does all the work"},
 	{file: "ops/kern/pool/pool.go", within: "fork", line: "park.wake()", why: "how many sleeping workers are woken: any one of them does all the work"},
+	{file: "ops/kern/pool/pool.go", within: "take", line: "p.chunks(worker)", why: "what one worker leaves undone another does"},
 	{file: "ops/kern/gemm/mul.go", within: "blockK thinK thinM blockM taskNs maxWide onTheFlyFloats", why: "how a product is cut to fit caches"},
 	{file: "ops/kern/gemm/mul.go", within: "planFor", line: "panelNs", why: "an estimate of time"},
 	{file: "ops/kern/gemm/mul.go", within: "planFor", line: "want", why: "how many tasks occupy the workers"},

@@ -13,6 +13,7 @@ type judge struct {
 	tree  *tree
 	suite *suite
 	w     io.Writer
+	out   string // folder of survivors
 }
 
 // newJudge copies the tree, builds it and runs the suite on it unchanged.
@@ -40,7 +41,7 @@ func newJudge(ctx context.Context, f *flags, root, dir string, w io.Writer) (*ju
 		return nil, err
 	}
 	fmt.Fprintf(w, "it passes on %v, %v in all\n\n", s.tiers, time.Since(begun).Round(time.Second))
-	return &judge{tree: t, suite: s, w: w}, nil
+	return &judge{tree: t, suite: s, w: w, out: f.out}, nil
 }
 
 // giveUp bounds the draws for each mutant that counts.
@@ -112,5 +113,5 @@ func (j *judge) mutant(ctx context.Context, s *Site, m Mutation, rep *Report) (e
 	x.Seconds = time.Since(begun).Seconds()
 	rep.Mutants = append(rep.Mutants, x)
 	x.print(j.w, len(rep.Mutants))
-	return nil
+	return x.save(j.out)
 }

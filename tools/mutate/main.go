@@ -83,7 +83,7 @@ func run(ctx context.Context, f *flags, w io.Writer) error {
 	rep.sum()
 	if len(rep.Mutants) > 0 {
 		rep.print(w)
-		if werr := rep.write(f); werr != nil && err == nil {
+		if werr := rep.write(f.json); werr != nil && err == nil {
 			err = werr
 		}
 	}

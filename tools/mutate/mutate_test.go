@@ -96,16 +96,21 @@ func TestReport(t *testing.T) {
 	require.Contains(t, b.String(), "1 of 2 caught, 50.0 %")
 	require.Contains(t, b.String(), "survived:\n--- a/a/b.go")
 	dir := t.TempDir()
-	f := &flags{json: filepath.Join(dir, "r.json"), out: filepath.Join(dir, "out")}
-	require.NoError(t, r.write(f))
-	data, err := os.ReadFile(f.json)
+	require.NoError(t, r.write(""))
+	require.NoError(t, r.write(filepath.Join(dir, "r.json")))
+	data, err := os.ReadFile(filepath.Join(dir, "r.json"))
 	require.NoError(t, err)
 	var again Report
 	require.NoError(t, json.Unmarshal(data, &again))
 	require.Equal(t, *r, again)
-	diffs, err := filepath.Glob(filepath.Join(f.out, "*"))
+	out := filepath.Join(dir, "out")
+	for _, m := range r.Mutants {
+		require.NoError(t, m.save(""))
+		require.NoError(t, m.save(out))
+	}
+	diffs, err := filepath.Glob(filepath.Join(out, "*"))
 	require.NoError(t, err)
-	require.Equal(t, []string{filepath.Join(f.out, "a_b.go_5_term.diff")}, diffs)
+	require.Equal(t, []string{filepath.Join(out, "a_b.go_5_term.diff")}, diffs)
 }
 
 // fake is a suite whose command is a script.

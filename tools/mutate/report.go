@@ -75,36 +75,31 @@ func (r *Report) print(w io.Writer) {
 	}
 }
 
-// write writes the files that were asked for.
-func (r *Report) write(f *flags) error {
-	if f.json != "" {
-		var b bytes.Buffer
-		e := json.NewEncoder(&b)
-		e.SetEscapeHTML(false)
-		e.SetIndent("", "  ")
-		if err := e.Encode(r); err != nil {
-			return err
-		}
-		if err := os.WriteFile(f.json, b.Bytes(), 0o644); err != nil {
-			return err
-		}
-	}
-	if f.out == "" {
+// write writes the outcome as JSON, if a file is named.
+func (r *Report) write(path string) error {
+	if path == "" {
 		return nil
 	}
-	if err := os.MkdirAll(f.out, 0o755); err != nil {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	if err := e.Encode(r); err != nil {
 		return err
 	}
-	for _, m := range r.Mutants {
-		if m.Caught {
-			continue
-		}
-		name := fmt.Sprintf("%s_%d_%s.diff", strings.ReplaceAll(m.File, "/", "_"), m.Line, m.Kind)
-		if err := os.WriteFile(filepath.Join(f.out, name), []byte(m.Diff), 0o644); err != nil {
-			return err
-		}
+	return os.WriteFile(path, b.Bytes(), 0o644)
+}
+
+// save writes the diff of a survivor to a folder, as soon as it is known.
+func (m *Mutant) save(dir string) error {
+	if dir == "" || m.Caught {
+		return nil
 	}
-	return nil
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	name := fmt.Sprintf("%s_%d_%s.diff", strings.ReplaceAll(m.File, "/", "_"), m.Line, m.Kind)
+	return os.WriteFile(filepath.Join(dir, name), []byte(m.Diff), 0o644)
 }
 
 // diff shows a change as a unified diff, with three lines around it.
