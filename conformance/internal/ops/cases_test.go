@@ -108,3 +108,14 @@ func TestProfiles(t *testing.T) {
 		require.NotZero(t, n[p], p.String())
 	}
 }
+
+func ExampleCases() {
+	for _, c := range Cases() {
+		if c.ID == "ops.matmul.w4.block32.m129_k4304_n17" || c.ID == "ops.attention.f32.gqa36x4_d64_q5_kv77.causal" {
+			fmt.Println(c.ID, c.Profiles)
+		}
+	}
+	// Output:
+	// ops.attention.f32.gqa36x4_d64_q5_kv77.causal language
+	// ops.matmul.w4.block32.m129_k4304_n17 quantized
+}

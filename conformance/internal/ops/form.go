@@ -241,9 +241,6 @@ func (l *lab) calls(want []bool, in ids, attrs ...graph.Attr) {
 // blocks of 32, 64 and 128.
 var tails = []int64{1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129}
 
-// scalarShape is that of a single number.
-var scalarShape []dim.Dim
-
 // Short names of attributes.
 var (
 	aInt   = graph.Int

@@ -174,6 +174,8 @@ func reductions() []operator {
 		case "ReduceLogSumExp":
 			o.forms = append(o.forms, use("infinite", func(l *lab) {
 				l.call(ids{l.list(l.e, []int64{4, 3}, -inf, -inf, -inf, -inf, 1, 2, inf, 1, 2, nan, 1, 2), l.B.Ints(1)})
+			}).of(ops.Floats).undivided(), use("spread", func(l *lab) { // more than e can bridge
+				l.call(ids{l.list(l.e, []int64{3, 3}, -800, 100, 800, 800, 100, -800, 100, 800, -800), l.B.Ints(1)})
 			}).of(ops.Floats).undivided())
 			o.forms = append(o.forms, use("large", func(l *lab) { // no intermediate overflow
 				l.call(ids{l.x(80, 200, c(5), c(33)), l.B.Ints(1)})

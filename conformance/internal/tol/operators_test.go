@@ -18,6 +18,7 @@ func TestOperators(t *testing.T) {
 		op := ops.Get("", name)
 		require.NotNil(t, op, name)
 		class := Table[op.Class]
+		require.Less(t, r.Units, 64.0, name)
 		require.NotEmpty(t, r.Why, name)
 		require.True(t, r.Units > class.Units || r.Sum > class.Sum || r.Growth > class.Growth || r.Codes > class.Codes, "%s needs no rule of its own", name)
 

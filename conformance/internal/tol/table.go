@@ -36,6 +36,15 @@ var Table = map[ops.Class]Rule{
 		Why: "a real near the middle between two codes falls to either side"},
 }
 
+// Reasons that several operators share.
+const (
+	minusOne = "around 0 it is a difference of exp(x) and 1, which is off by a unit of 1"
+	plusOne  = "for negative numbers it is the logarithm of little more than 1, which is off by a unit of 1"
+	corner   = "at the lower corner it is a difference of two numbers, which is off by a unit of them"
+	atZero   = "around 0 it is made of numbers that differ little"
+	zeros    = "around its zeros the error is that of a number of ordinary size"
+)
+
 // Operators holds what single operators need beyond their class: each figure is
 // the larger of both.
 var Operators = map[string]Rule{
@@ -43,6 +52,13 @@ var Operators = map[string]Rule{
 		Why: "the difference to the largest element, which may be 40, is rounded before exp turns its error into a relative one"},
 	"Gelu": {Sum: 2,
 		Why: "for negative numbers it is x times a difference of nearly equal numbers, which is off by a unit of them"},
+	"Elu": {Sum: 2, Why: minusOne}, "Celu": {Sum: 2, Why: minusOne}, "Selu": {Sum: 2, Why: minusOne},
+	"Softplus": {Sum: 2, Why: plusOne}, "Mish": {Sum: 2, Why: plusOne},
+	"HardSigmoid": {Sum: 1, Why: corner}, "HardSwish": {Sum: 1, Why: corner},
+	"Sinh": {Sum: 2, Why: atZero}, "Asinh": {Sum: 2, Why: atZero}, "Atanh": {Sum: 2, Why: atZero},
+	"Sin": {Sum: 2, Why: zeros}, "Cos": {Sum: 2, Why: zeros}, "Tan": {Units: 16, Sum: 2, Why: zeros + "; and it is a quotient of two such"}, "Log": {Sum: 2, Why: zeros},
+	"Pow": {Units: 32,
+		Why: "y*log(x), which may be 40, is rounded before exp turns its error into a relative one"},
 	"Sum":  {Sum: 4, Why: "each addition rounds, and what is left may be less than what was added"},
 	"Mean": {Sum: 4, Why: "as for Sum"},
 	"RotaryEmbedding": {Sum: 2,
@@ -154,6 +170,9 @@ func (j Judge) limits(out enc.Elem) (own, common, floor float64) {
 	}
 	if j.Class != ops.Exact {
 		floor = least(out, j.Flush)
+		if j.Class >= ops.Approximate {
+			floor *= 2 // rounded on the way, too
+		}
 	}
 	return own, common, floor
 }
