@@ -127,6 +127,11 @@ func (p *Program) Run(ctx context.Context, e *Env) error {
 		if err != nil {
 			return err
 		}
+		if e.Caps.Numerics.FlushDenormal {
+			for _, t := range in {
+				flush(t)
+			}
+		}
 		if step == 0 {
 			for _, s := range p.Graph.States {
 				typ := p.Graph.Values[s.In].Type
