@@ -183,7 +183,7 @@ func closeWhileSubmitting(b *bench) {
 		for w := range workers {
 			lines[w] = line(q)
 			wg.Go(func() {
-				for v := uint64(1); v < 1<<14; v++ {
+				for v := uint64(1); ; v++ { // until it is refused
 					if errs[w] = q.Submit(b.ctx, &hal.Batch{Signal: at(lines[w], v)}); errs[w] != nil {
 						return
 					}
