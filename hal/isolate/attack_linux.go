@@ -17,14 +17,6 @@ import (
 	"github.com/heddle-ml/heddle/hal/isolate/internal/wire"
 )
 
-// AttackReport says what came of an Attack.
-type AttackReport struct {
-	Sessions int
-	// Refused sessions ended because a frame made no sense; in the others the
-	// host answered everything, if only with errors.
-	Refused int
-}
-
 // Attack proves that a host process survives what no client says. It records
 // a session in which graph g, which the device must support, is compiled and run,
 // and plays it again as often as asked, each time with a few frames changed, left out, repeated or

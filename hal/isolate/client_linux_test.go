@@ -76,6 +76,8 @@ func TestGreeting(t *testing.T) {
 	}
 	l := played(t, Options{}, func(*wire.Conn, *wire.Frame) error { return errEnough })
 	require.ErrorIs(t, l.greet(context.Background(), "d"), driver.ErrUnavailable, "it hangs up")
+	defer func(d time.Duration) { startLimit = d }(startLimit)
+	startLimit = 20 * time.Millisecond
 	l = played(t, Options{Timeout: 20 * time.Millisecond}, func(*wire.Conn, *wire.Frame) error { return nil })
 	require.ErrorIs(t, l.greet(context.Background(), "d"), driver.ErrTimeout, "it says nothing")
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/heddle-ml/heddle/hal/driver"
 	"github.com/heddle-ml/heddle/hal/isolate/internal/self"
@@ -92,10 +93,14 @@ func (d *isolated) start(ctx context.Context) (*link, error) {
 	return l, nil
 }
 
+// startLimit is how long a program may take to start, at the least: that
+// depends on the machine more than on the device.
+var startLimit = 10 * time.Second
+
 // greet agrees on the protocol and the driver.
 func (l *link) greet(ctx context.Context, name string) error {
 	g := wire.Greeting{Version: wire.Version, Driver: name, MemLimit: l.o.MemLimit}
-	reply, err := l.call(ctx, request{kind: wire.Hello, payload: g.Append(nil), limit: replyLimit})
+	reply, err := l.call(ctx, request{kind: wire.Hello, payload: g.Append(nil), limit: replyLimit, wait: max(l.o.timeout(false), startLimit)})
 	if err != nil {
 		if ctx.Err() == nil {
 			err = fmt.Errorf("%w: is %s a host program (heddle-host)? %w", err, l.program(), driver.ErrUnavailable)

@@ -11,6 +11,14 @@ type Process interface {
 	Program() string
 }
 
+// AttackReport says what came of an Attack.
+type AttackReport struct {
+	Sessions int
+	// Refused sessions ended because a frame made no sense; in the others the
+	// host answered everything, if only with errors.
+	Refused int
+}
+
 func infoOf(name string, in driver.Driver) driver.Info {
 	if in == nil {
 		return driver.Info{Name: name, Summary: "a driver of the host program", Foreign: true}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"runtime"
 
+	"github.com/heddle-ml/heddle/graph"
 	"github.com/heddle-ml/heddle/hal/driver"
 )
 
@@ -14,6 +15,11 @@ import (
 // Linux.
 func Driver(name string, in driver.Driver, _ Options) driver.Driver {
 	return unavailable{infoOf(name, in)}
+}
+
+// Attack fails: isolation needs Linux.
+func Attack(_ context.Context, name string, in driver.Driver, _ Options, _ *graph.Graph, _ graph.Data, _ int, _ uint64) (AttackReport, error) {
+	return AttackReport{}, unavailable{infoOf(name, in)}.err()
 }
 
 type unavailable struct{ info driver.Info }
