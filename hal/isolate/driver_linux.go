@@ -118,7 +118,7 @@ func (l *link) greet(ctx context.Context, name string) error {
 	case !its.Found:
 		return fmt.Errorf("the host program %s has no driver %q; it has %q: %w", l.program(), name, its.Drivers, driver.ErrUnavailable)
 	}
-	l.info = its.Info
+	l.greeted.Store(true)
 	return nil
 }
 

@@ -23,9 +23,10 @@ type link struct {
 	conn *wire.Conn
 	proc *process // nil in tests that play the host
 	o    *Options
-	info driver.Info
 	key  string // of the device in deaths
 	open atomic.Bool
+	// greeted: the host has said hello.
+	greeted atomic.Bool
 	// worked: a batch was done, so the child does not die at once.
 	worked atomic.Bool
 

@@ -177,21 +177,21 @@ func TestOpenFails(t *testing.T) {
 		is   []error
 		text string
 	}{
-		"fake?isolate=1&open=error":            {[]error{hal.ErrIncompatible}, "it does not like it"},
-		"fake?isolate=1&open=panic":            {[]error{hal.ErrDeviceLost}, "panicked: oh dear"},
-		"fake?isolate=1&open=exit":             {[]error{hal.ErrDeviceLost}, "status 7, saying: vendor: license expired"},
-		"fake?isolate=1&open=hang&timeout=4ms": {[]error{hal.ErrDeviceLost, hal.ErrTimeout}, "did not answer"},
-		"fake?isolate=1&host=/bin/true":        {[]error{hal.ErrUnavailable}, "is /bin/true a host program"},
-		"fake?isolate=1&host=/dev/null":        {[]error{hal.ErrUnavailable}, "no executable file"},
-		"fake?isolate=1&host=/no/such":         {[]error{hal.ErrUnavailable}, "no such file"},
-		"fake?isolate=1&host=":                 {[]error{hal.ErrInvalidArgument}, "host"},
-		"fake?isolate=maybe":                   {[]error{hal.ErrInvalidArgument}, "isolate"},
-		"fake?isolate=1&cpus=0":                {[]error{hal.ErrInvalidArgument}, "cpus"},
-		"fake?isolate=1&mem_limit=1M":          {[]error{hal.ErrInvalidArgument}, "mem_limit"},
-		"fake?isolate=1&timeout=soon":          {[]error{hal.ErrInvalidArgument}, "timeout"},
-		"strange":                              {[]error{hal.ErrUnavailable}, "no such driver in this program"},
-		"strange?isolate=0":                    {[]error{hal.ErrUnavailable}, "no such driver in this program"},
-		"strange?isolate=1":                    {[]error{hal.ErrUnavailable}, "go build -o heddle-host ./tools/heddle-host"},
+		"fake?isolate=1&open=error":             {[]error{hal.ErrIncompatible}, "it does not like it"},
+		"fake?isolate=1&open=panic":             {[]error{hal.ErrDeviceLost}, "panicked: oh dear"},
+		"fake?isolate=1&open=exit":              {[]error{hal.ErrDeviceLost}, "status 7, saying: vendor: license expired"},
+		"fake?isolate=1&open=hang&timeout=50ms": {[]error{hal.ErrDeviceLost, hal.ErrTimeout}, "did not answer"},
+		"fake?isolate=1&host=/bin/true":         {[]error{hal.ErrUnavailable}, "is /bin/true a host program"},
+		"fake?isolate=1&host=/dev/null":         {[]error{hal.ErrUnavailable}, "no executable file"},
+		"fake?isolate=1&host=/no/such":          {[]error{hal.ErrUnavailable}, "no such file"},
+		"fake?isolate=1&host=":                  {[]error{hal.ErrInvalidArgument}, "host"},
+		"fake?isolate=maybe":                    {[]error{hal.ErrInvalidArgument}, "isolate"},
+		"fake?isolate=1&cpus=0":                 {[]error{hal.ErrInvalidArgument}, "cpus"},
+		"fake?isolate=1&mem_limit=1M":           {[]error{hal.ErrInvalidArgument}, "mem_limit"},
+		"fake?isolate=1&timeout=soon":           {[]error{hal.ErrInvalidArgument}, "timeout"},
+		"strange":                               {[]error{hal.ErrUnavailable}, "no such driver in this program"},
+		"strange?isolate=0":                     {[]error{hal.ErrUnavailable}, "no such driver in this program"},
+		"strange?isolate=1":                     {[]error{hal.ErrUnavailable}, "go build -o heddle-host ./tools/heddle-host"},
 	} {
 		dev, err := hal.Open(ctx, name)
 		require.Nil(t, dev, name)
@@ -228,7 +228,8 @@ func TestErrorsCross(t *testing.T) {
 
 func TestBackoff(t *testing.T) {
 	ctx := within(t)
-	const name = "fake:7?isolate=1&run=kill&host="
+	id := fmt.Sprintf("fake:%d", time.Now().UnixNano()) // none that died before
+	name := id + "?isolate=1&run=kill&host="
 	self, err := os.Executable()
 	require.NoError(t, err)
 	die := func(name string) error {
@@ -251,7 +252,7 @@ func TestBackoff(t *testing.T) {
 	require.ErrorIs(t, err, hal.ErrUnavailable)
 	require.ErrorContains(t, err, "died at once 3 times")
 	require.ErrorContains(t, err, "SIGKILL")
-	require.NoError(t, die("fake:8?isolate=1&run=kill&host="+self), "another device")
+	require.NoError(t, die(id+"8?isolate=1&run=kill&host="+self), "another device")
 	require.NoError(t, die(name+self+"&backoff=0"), "asked not to wait")
 	require.Eventually(t, func() bool { return die(name+self) == nil }, 10*time.Second, 50*time.Millisecond, "it is tried again")
 }

@@ -95,6 +95,9 @@ func (l *link) overdue(pinged *int64) (string, error) {
 			}
 		}
 	}
+	if !l.greeted.Load() {
+		return "", nil // it starts; see startLimit
+	}
 	// A ping tells a process that was stopped from one that works.
 	heard := l.heard.Load()
 	switch {
