@@ -25,7 +25,7 @@ import (
 
 // tiny is a case that takes no time; the null driver, which computes zeros,
 // fails it.
-const tiny = "ops.gelu.f32.m1_k1.decomposed"
+const tiny = "ops.gelu.f32.plain"
 
 func only(id string) string { return "^" + strings.ReplaceAll(id, ".", `\.`) + "$" }
 
@@ -297,7 +297,7 @@ func TestConformInterrupted(t *testing.T) {
 	interrupts := make(chan os.Signal, 1)
 	path := filepath.Join(t.TempDir(), "r.json")
 	r := executeWith(t, cli.Env{Registry: hal.NewRegistry(slow{compiled: &atomic.Int32{}, interrupts: interrupts}), Interrupts: interrupts},
-		"conform", "--driver", "cpu", "--jobs", "1", "--run", `^ops\.gelu`, "--report", path)
+		"conform", "--driver", "cpu", "--jobs", "1", "--run", `^ops\.gelu\.f32\.plain`, "--report", path)
 	require.Equal(t, 1, r.code)
 	require.Contains(t, r.err, "the report is partial: the run ended after 1 case\n")
 	require.True(t, strings.HasSuffix(r.err, "heddle: interrupted\n"), r.err)
@@ -313,7 +313,7 @@ func TestConformInterrupted(t *testing.T) {
 	n := &atomic.Int32{}
 	n.Store(1)
 	r = executeWith(t, cli.Env{Registry: hal.NewRegistry(slow{compiled: n, interrupts: early}), Interrupts: early},
-		"conform", "--driver", "cpu", "--jobs", "1", "--run", `^ops\.gelu`, "--report", filepath.Join(dir, "r.json"))
+		"conform", "--driver", "cpu", "--jobs", "1", "--run", `^ops\.gelu\.f32\.plain`, "--report", filepath.Join(dir, "r.json"))
 	r.oneLine(t, 1, "interrupted")
 	require.Empty(t, names(t, dir))
 }
