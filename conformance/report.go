@@ -260,7 +260,7 @@ func ReadReport(r io.Reader) (Report, error) {
 func Hash() string { return hash() }
 
 var hash = sync.OnceValue(func() string {
-	h := sha256.Sum256([]byte(Version + "\n" + mustPass + fmt.Sprint(tol.Table)))
+	h := sha256.Sum256([]byte(Version + "\n" + mustPass + fmt.Sprint(tol.Table, tol.Operators)))
 	return hex.EncodeToString(h[:])
 })
 

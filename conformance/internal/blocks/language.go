@@ -172,7 +172,7 @@ func languageCases() []suite.Case {
 
 	d := small
 	d.layers = 1
-	out = append(out, suite.Decomposed("blocks.decoder.f32.decomposed.chunks_7_1", 0, d.numeric([]int64{7, 1})))
+	out = append(out, suite.Decomposed("blocks.decoder.f32.decomposed.chunks_7_1", d.numeric([]int64{7, 1})))
 	return slices.Concat(out, chunkCases(), headCases())
 }
 

@@ -144,8 +144,8 @@ func visionCases() []suite.Case {
 		block("blocks.vit.f32."+c.name, suite.Vision, enc.Encoding{}, c.v, c.tiles, c.tokens)
 	}
 	small := vit{width: 48, mlp: 100, heads: 4, act: "gelu_tanh"}
-	out = append(out, suite.Decomposed("blocks.vit.f32.t2_n25_c48.decomposed", 0, small.graph(enc.Encoding{}, 2, 25)))
-	out = append(out, suite.Decomposed("blocks.vit.f32.erf.t1_n17_c48.decomposed", 0, vit{width: 48, mlp: 100, heads: 4, act: "gelu", rms: true}.graph(enc.Encoding{}, 1, 17)))
+	out = append(out, suite.Decomposed("blocks.vit.f32.t2_n25_c48.decomposed", small.graph(enc.Encoding{}, 2, 25)))
+	out = append(out, suite.Decomposed("blocks.vit.f32.erf.t1_n17_c48.decomposed", vit{width: 48, mlp: 100, heads: 4, act: "gelu", rms: true}.graph(enc.Encoding{}, 1, 17)))
 
 	for _, c := range []struct{ side, patch, width int64 }{{30, 14, 70}, {64, 8, 48}, {48, 16, 130}, {42, 14, 1152}} {
 		for _, s := range storages[:3] {

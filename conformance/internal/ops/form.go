@@ -122,7 +122,7 @@ func (o operator) cases() []suite.Case {
 				out = append(out, suite.Numeric(id+".steps", p, f.build(o.name, e, true)))
 			}
 			if op.Decompose != nil && !op.Updates && !f.whole {
-				out = append(out, suite.Decomposed(id+".decomposed", beyond, f.build(o.name, e, false)))
+				out = append(out, suite.Decomposed(id+".decomposed", f.build(o.name, e, false)))
 			}
 		}
 	}
