@@ -384,20 +384,7 @@ func killCycles(ctx context.Context, e *suite.Env) error {
 		_ = p.dev.Close()
 		return err
 	}
-	for range 5 {
-		if err := round(); err != nil {
-			return err
-		}
-	}
-	before := rig.Measure()
-	n := 0
-	for end := time.Now().Add(15 * time.Second); n < 200 && time.Now().Before(end); n++ {
-		if err := round(); err != nil {
-			return fmt.Errorf("round %d: %w", n+1, err)
-		}
-	}
-	e.Note("%d rounds", n)
-	return before.Growth("killing", n, 16<<10)
+	return rig.Cycles(ctx, e, 200, 16<<10, "killing", round)
 }
 
 // stopped stops the process: it is there and does nothing. That takes a while

@@ -15,18 +15,18 @@ func cycleCases() []suite.Case {
 	onOne := func(n int, perRound int64, what string, f func(ctx context.Context, d *hal.Device) error) func(context.Context, *suite.Env) error {
 		return func(ctx context.Context, e *suite.Env) error {
 			return onAnother(ctx, e, func(d *hal.Device, _ driver.Device) error {
-				return cycles(ctx, e, n, perRound, what, func() error { return f(ctx, d) })
+				return rig.Cycles(ctx, e, n, perRound, what, func() error { return f(ctx, d) })
 			})
 		}
 	}
 	list := []suite.Case{
 		skeleton("cycles.open", func(ctx context.Context, e *suite.Env) error {
-			return cycles(ctx, e, 1000, 4096, "opening and closing", func() error {
+			return rig.Cycles(ctx, e, 1000, 4096, "opening and closing", func() error {
 				return onAnother(ctx, e, func(*hal.Device, driver.Device) error { return nil })
 			})
 		}),
 		skeleton("cycles.open_used", func(ctx context.Context, e *suite.Env) error {
-			return cycles(ctx, e, 250, 8192, "opening, using and closing", func() error {
+			return rig.Cycles(ctx, e, 250, 8192, "opening, using and closing", func() error {
 				return onAnother(ctx, e, func(d *hal.Device, _ driver.Device) error { return works(ctx, d) })
 			})
 		}),
@@ -44,33 +44,6 @@ func cycleCases() []suite.Case {
 	return list
 }
 
-// cycles does something n times, or as often as the time allows, and looks at
-// what is left behind.
-func cycles(ctx context.Context, e *suite.Env, n int, perRound int64, what string, f func() error) error {
-	const warm = 10
-	for range warm { // caches fill, pools start
-		if err := f(); err != nil {
-			return err
-		}
-	}
-	before := rig.Measure()
-	end := time.Now().Add(20 * time.Second)
-	done := 0
-	for done < n && time.Now().Before(end) {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		if err := f(); err != nil {
-			return fmt.Errorf("round %d of %s: %w", done+warm+1, what, err)
-		}
-		done++
-	}
-	if done < n {
-		e.Note("there was time for %d of %d rounds of %s", done, n, what)
-	}
-	return before.Growth(what, done, perRound)
-}
-
 // runCycles runs one executable many times.
 func runCycles(ctx context.Context, e *suite.Env) error {
 	return rig.OnBare(ctx, e, func(r *rig.Rig) error {
@@ -86,14 +59,14 @@ func runCycles(ctx context.Context, e *suite.Env) error {
 		if err != nil {
 			return err
 		}
-		return cycles(ctx, e, 3000, 512, "running", func() error { return r.Do(ctx, hal.Cmd{Op: hal.Run, Exec: x, Args: args}) })
+		return rig.Cycles(ctx, e, 3000, 512, "running", func() error { return r.Do(ctx, hal.Cmd{Op: hal.Run, Exec: x, Args: args}) })
 	})
 }
 
 // timelineCycles makes timelines and forgets them: they have no Close.
 func timelineCycles(ctx context.Context, e *suite.Env) error {
 	return rig.OnBare(ctx, e, func(r *rig.Rig) error {
-		return cycles(ctx, e, 5000, 1024, "making a timeline", func() error {
+		return rig.Cycles(ctx, e, 5000, 1024, "making a timeline", func() error {
 			t, err := r.Queue.NewTimeline(3)
 			if err != nil {
 				return err

@@ -135,15 +135,10 @@ func probeTime(ctx context.Context, e *suite.Env) error {
 
 // probeLeaks asks many times: nothing stays behind.
 func probeLeaks(ctx context.Context, e *suite.Env) error {
-	round := func() {
+	round := func() error {
 		_ = e.Driver.Info()
-		_, _ = e.Driver.Probe(ctx)
+		_, _ = e.Driver.Probe(ctx) // no device is no leak
+		return nil
 	}
-	round()
-	before := rig.Measure()
-	n := 0
-	for end := time.Now().Add(3 * time.Second); n < 200 && time.Now().Before(end); n++ {
-		round()
-	}
-	return before.Growth("probing", n, 1024)
+	return rig.Cycles(ctx, e, 200, 1024, "probing", round)
 }

@@ -199,26 +199,15 @@ func cycles(ctx context.Context, e *suite.Env) error {
 	if err != nil {
 		return err
 	}
-	round := func(i int) error {
+	i := 0
+	// Less than a page each: one that is kept shows.
+	err = rig.Cycles(ctx, e, 10000, int64(os.Getpagesize())/32, "allocating and freeing", func() error {
+		i++
 		b, err := d.Alloc(ctx, int64(i%5)*3000+64)
 		if err != nil {
-			return fmt.Errorf("round %d: %w", i+1, err)
+			return err
 		}
 		return b.Close()
-	}
-	const n = 10000
-	for i := range 200 {
-		if err := round(i); err != nil {
-			return err
-		}
-	}
-	before := rig.Measure()
-	for i := range n {
-		if err := round(i); err != nil {
-			return err
-		}
-	}
-	// Less than a page each: one that is kept shows.
-	err = before.Growth("allocating and freeing", n, int64(os.Getpagesize())/32)
+	})
 	return errors.Join(err, done())
 }

@@ -1,6 +1,7 @@
 package rig
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -9,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/heddle-ml/heddle/conformance/internal/suite"
 )
 
 // Usage is what a process holds. What the system does not tell is -1.
@@ -84,15 +87,52 @@ func Children() []int {
 
 // Growth compares what the process holds with what it held before n rounds of
 // something, and returns an error when a round left anything behind: what ends
-// late is given some seconds. perRound is the memory that a round may cost,
+// late is given two seconds. perRound is the memory that a round may cost,
 // of which Go's own objects are a quarter: allocators keep some.
 func (before Usage) Growth(what string, n int, perRound int64) error {
 	var err error
-	for end := time.Now().Add(5 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+	for end := time.Now().Add(2 * time.Second); ; time.Sleep(50 * time.Millisecond) {
 		if err = before.compare(Measure(), what, n, perRound); err == nil || time.Now().After(end) {
 			return err
 		}
 	}
+}
+
+// Cycles does something n times, or as often as the time allows, and returns an
+// error when a round leaves anything behind; see Growth. What has grown once
+// may have been a pool: only what grows again is a leak.
+func Cycles(ctx context.Context, e *suite.Env, n int, perRound int64, what string, f func() error) error {
+	done := 0
+	rounds := func(n int) error {
+		for end := time.Now().Add(15 * time.Second); n > 0 && time.Now().Before(end); n-- {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			if err := f(); err != nil {
+				return fmt.Errorf("round %d of %s: %w", done+1, what, err)
+			}
+			done++
+		}
+		return nil
+	}
+	if err := rounds(10); err != nil { // caches fill, pools start
+		return err
+	}
+	var grown error
+	for range 2 {
+		before := Measure()
+		first := done
+		if err := rounds(n); err != nil {
+			return err
+		}
+		if done-first < n {
+			e.Note("there was time for %d of %d rounds of %s", done-first, n, what)
+		}
+		if grown = before.Growth(what, done-first, perRound); grown == nil {
+			break
+		}
+	}
+	return grown
 }
 
 // Memory that comes and goes by itself: what the system counts by pages and
