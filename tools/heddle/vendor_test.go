@@ -49,7 +49,7 @@ func TestTheVendorsHour(t *testing.T) {
 		ways[0] = strings.Replace(ways[0], whole, strings.TrimSpace(whole)+" --profile skeleton\n", 1)
 	}
 	out := shell(t, home, "git() { mv ../clone heddle; }\n"+ways[0])
-	for _, want := range []string{"cpu, npu\n", "skeleton  yes      passed", "confirmed  20 cases run again\n", "A blue square.\n"} {
+	for _, want := range []string{"  plugin:./npu.so  ", "plugin:./npu.so  npu; suite v0", "skeleton  yes      passed", "confirmed  20 cases run again\n", "A blue square.\n"} {
 		require.Contains(t, out, want)
 	}
 	for _, name := range []string{"npu.json", "npu.md"} {
