@@ -35,6 +35,7 @@ type queue struct {
 	value   uint64
 	stuck   error // set when a batch stalled: the driver may still be at it
 	shadows []*shadow
+	used    int // of shadows, by the batch in hand
 }
 
 func newQueue(d *device, in driver.Queue, label string) (*queue, error) {
@@ -182,6 +183,7 @@ func (q *queue) batch(b *driver.Batch) error {
 		}
 	}
 	var checks []func() error
+	q.used = 0
 	for i := range b.Cmds {
 		check, err := q.translate(inner, &b.Cmds[i])
 		if err != nil {

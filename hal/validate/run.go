@@ -18,9 +18,12 @@ type shadow struct {
 	after []byte // what is downloaded after the run
 }
 
-// shadow returns memory for argument i, with room for size bytes between
-// guards that are multiples of align.
-func (q *queue) shadow(i, heap int, size, align int64) (*shadow, error) {
+// shadow returns memory for the next argument of the batch, with room for size
+// bytes between guards that are multiples of align. Each run of a batch has
+// shadows of its own: they are looked at when all of it is done.
+func (q *queue) shadow(heap int, size, align int64) (*shadow, error) {
+	i := q.used
+	q.used++
 	for len(q.shadows) <= i {
 		q.shadows = append(q.shadows, nil)
 	}
@@ -69,7 +72,7 @@ func (q *queue) translateRun(inner *driver.Batch, c *driver.Cmd) (func() error, 
 	for i, a := range c.Args {
 		b := &x.bindings[i]
 		m := a.Mem.(*memory)
-		s, err := q.shadow(i, m.spec.Heap, a.Size, b.Align)
+		s, err := q.shadow(m.spec.Heap, a.Size, b.Align)
 		if err != nil {
 			return nil, err
 		}

@@ -46,6 +46,24 @@ func TestCorrectDriverPasses(t *testing.T) {
 	require.Empty(t, b.reports)
 }
 
+// One batch may run an executable several times, on inputs that it changes in
+// between.
+func TestRunsOfOneBatch(t *testing.T) {
+	b := open(t, newFake())
+	require.NoError(t, b.setup())
+	x, y := make([]byte, 16*rows), make([]byte, 16*rows)
+	require.NoError(t, b.do(
+		driver.Cmd{Op: driver.Upload, Dst: b.region(offX, 16*rows), Host: x},
+		b.run(),
+		driver.Cmd{Op: driver.Copy, Src: b.region(offY, 16*rows), Dst: b.region(offX, 16*rows)},
+		b.run(),
+		driver.Cmd{Op: driver.Download, Src: b.region(offY, 16*rows), Host: y},
+	))
+	require.Equal(t, x, y, "inverted twice")
+	require.NoError(t, b.finish())
+	require.Empty(t, b.reports)
+}
+
 // Each case breaks one rule; where says which call has to notice.
 func TestDriversThatMisbehave(t *testing.T) {
 	boom := func() { panic("boom") }

@@ -120,7 +120,7 @@ func identified(p *suite.Program) *graph.Graph {
 func (b *bench) compile(ctx context.Context, s *subject) (driver.Executable, error) {
 	x, err := b.dev.Compile(ctx, s.graph, driver.CompileOptions{Label: s.graph.Name, Data: s.data})
 	if err != nil {
-		return nil, fmt.Errorf("Supports accepted every node, Compile did not: %w", err)
+		return nil, fmt.Errorf("after Supports accepted every node, Compile did not: %w", err)
 	}
 	if s.want, err = b.run(ctx, x, s); err != nil {
 		return nil, errors.Join(err, x.Close())

@@ -112,7 +112,7 @@ func restore(ctx context.Context, e *suite.Env, b *bench, k kind) (err error) {
 		return fmt.Errorf("after the original was closed: %w", err)
 	}
 	if !slices.Equal(kept, blob) {
-		return errors.Join(errors.New("Load wrote to the blob"), y.Close())
+		return errors.Join(errors.New("the blob was written to by Load"), y.Close())
 	}
 	second, err := b.Save(y)
 	if err := errors.Join(err, y.Close()); err != nil {

@@ -75,7 +75,7 @@ func tryGraph(ctx context.Context, d *hal.Device, g *graph.Graph, data graph.Dat
 	vs, err := d.Supports(g)
 	if err != nil {
 		if invalid == nil {
-			return fmt.Errorf("Supports of a valid graph: %w", err)
+			return fmt.Errorf("a valid graph: Supports: %w", err)
 		}
 		return rig.Refused("Supports", err, refusals...)
 	}

@@ -39,7 +39,7 @@ func info(_ context.Context, e *suite.Env) error {
 	}
 	for range 100 {
 		if now := e.Driver.Info(); now != first {
-			return fmt.Errorf("Info answers %+v, before that %+v", now, first)
+			return fmt.Errorf("now Info answers %+v, before that %+v", now, first)
 		}
 	}
 	return nil
@@ -68,7 +68,7 @@ func probe(ctx context.Context, e *suite.Env) error {
 		return err
 	}
 	if !slices.Equal(first, again) {
-		return fmt.Errorf("Probe finds %v, and then %v", first, again)
+		return fmt.Errorf("first Probe finds %v, and then %v", first, again)
 	}
 	return nil
 }
@@ -83,7 +83,7 @@ func probeTogether(ctx context.Context, e *suite.Env) error {
 		wg.Go(func() {
 			devs, err := e.Driver.Probe(ctx)
 			if (err == nil) != (ferr == nil) || !slices.Equal(devs, first) {
-				errs[i] = fmt.Errorf("Probe alone finds %v (%v), and with others %v (%v)", first, ferr, devs, err)
+				errs[i] = fmt.Errorf("when alone, Probe finds %v (%v), and with others %v (%v)", first, ferr, devs, err)
 			}
 		})
 	}
@@ -108,7 +108,7 @@ func probeCancelled(ctx context.Context, e *suite.Env) error {
 		}
 		return nil
 	case <-time.After(10 * time.Second):
-		return errors.New("Probe with a context that is over does not return")
+		return errors.New("with a context that is over, Probe does not return")
 	}
 }
 
@@ -128,7 +128,7 @@ func probeTime(ctx context.Context, e *suite.Env) error {
 	median := times[n/2]
 	e.Note("Probe takes %v (median of %d; allowed are %v)", median, n, allowed)
 	if median > limit {
-		return fmt.Errorf("Probe takes %v, the contract allows %v", median, allowed)
+		return fmt.Errorf("a call of Probe takes %v, the contract allows %v", median, allowed)
 	}
 	return nil
 }

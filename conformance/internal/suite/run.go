@@ -207,7 +207,7 @@ func (r *Run) compile(ctx context.Context, at dim.Binding) (*compiled, error) {
 	r.apart = r.apart || apart
 	exe, err := r.dev.Compile(ctx, g, hal.CompileOptions{Label: r.e.ID, Data: r.data})
 	if err != nil {
-		return nil, fmt.Errorf("Supports accepted every node, Compile did not: %w", err)
+		return nil, fmt.Errorf("after Supports accepted every node, Compile did not: %w", err)
 	}
 	c := &compiled{exe: exe}
 	r.compiled[key] = c
