@@ -2,6 +2,7 @@ package isolate
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -22,10 +23,11 @@ import (
 // exchanged, to one process with the driver. The error says which session, by the seed and
 // its number, made the process crash or hang.
 //
-// In is the driver in this program, as for Driver.
-func Attack(ctx context.Context, name string, in driver.Driver, o Options, g *graph.Graph, data graph.Data, sessions int, seed uint64) (AttackReport, error) {
+// Name and id are the driver's and the device's; in is the driver in this
+// program, as for Driver.
+func Attack(ctx context.Context, name, id string, in driver.Driver, o Options, g *graph.Graph, data graph.Data, sessions int, seed uint64) (AttackReport, error) {
 	d := &isolated{name: name, info: infoOf(name, in), here: in != nil, o: o}
-	tape, err := d.record(ctx, g, data)
+	tape, err := d.record(ctx, id, g, data)
 	defer tape.close()
 	if err != nil {
 		return AttackReport{}, fmt.Errorf("recording a session: %w", err)
@@ -76,7 +78,7 @@ func (t *tape) close() {
 }
 
 // record has a client do what clients do, and listens.
-func (d *isolated) record(ctx context.Context, g *graph.Graph, data graph.Data) (*tape, error) {
+func (d *isolated) record(ctx context.Context, id string, g *graph.Graph, data graph.Data) (*tape, error) {
 	t := &tape{}
 	path, program, err := d.program()
 	if err != nil {
@@ -109,7 +111,7 @@ func (d *isolated) record(ctx context.Context, g *graph.Graph, data graph.Data) 
 		}
 	})
 	l := newLink(here, nil, &d.o)
-	err = d.scenario(ctx, l, g, data)
+	err = d.scenario(ctx, l, id, g, data)
 	l.close(0)
 	_ = host.Close()
 	pumps.Wait()
@@ -143,11 +145,15 @@ func (t *tape) listen(from, to *wire.Conn) {
 }
 
 // scenario uses everything that a device has.
-func (d *isolated) scenario(ctx context.Context, l *link, g *graph.Graph, data graph.Data) (err error) {
+func (d *isolated) scenario(ctx context.Context, l *link, id string, g *graph.Graph, data graph.Data) (err error) {
 	if err := l.greet(ctx, d.name); err != nil {
 		return err
 	}
-	payload, err := l.call(ctx, request{kind: wire.Open, payload: []byte(`{"id":"0","options":{"Threads":1}}`), limit: replyLimit, slow: true})
+	open, err := json.Marshal(wire.OpenRequest{ID: id, Options: driver.OpenOptions{Threads: 1}})
+	if err != nil {
+		return err
+	}
+	payload, err := l.call(ctx, request{kind: wire.Open, payload: open, limit: replyLimit, slow: true})
 	if err != nil {
 		return err
 	}

@@ -26,7 +26,7 @@ func TestMutatedFrames(t *testing.T) {
 			defer cancel()
 			in, _ := hal.Default.Driver(name)
 			start := time.Now()
-			rep, err := isolate.Attack(ctx, name, in, isolate.Options{}, weighted(t, "w", 50), inMemory{"w": make([]byte, 200)}, n, 1)
+			rep, err := isolate.Attack(ctx, name, "0", in, isolate.Options{}, weighted(t, "w", 50), inMemory{"w": make([]byte, 200)}, n, 1)
 			require.NoError(t, err)
 			require.Equal(t, n, rep.Sessions)
 			require.Greater(t, rep.Refused, n/10)

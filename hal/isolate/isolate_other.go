@@ -18,7 +18,7 @@ func Driver(name string, in driver.Driver, _ Options) driver.Driver {
 }
 
 // Attack fails: isolation needs Linux.
-func Attack(_ context.Context, name string, in driver.Driver, _ Options, _ *graph.Graph, _ graph.Data, _ int, _ uint64) (AttackReport, error) {
+func Attack(_ context.Context, name, _ string, in driver.Driver, _ Options, _ *graph.Graph, _ graph.Data, _ int, _ uint64) (AttackReport, error) {
 	return AttackReport{}, unavailable{infoOf(name, in)}.err()
 }
 

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
+	"strings"
 	"time"
 
 	"github.com/heddle-ml/heddle/conformance/internal/rig"
@@ -428,12 +428,10 @@ func garbage(ctx context.Context, e *suite.Env) error {
 	if err := errors.Join(err, p.dev.Close()); err != nil {
 		return err
 	}
-	devs, err := e.Driver.Probe(ctx)
-	if err != nil || !slices.ContainsFunc(devs, func(d driver.DeviceInfo) bool { return d.ID == "0" }) {
-		return suite.Unsupported("frames are tried on device 0, which the driver does not have")
-	}
-	const sessions = 300
-	rep, err := isolate.Attack(ctx, e.Driver.Info().Name, e.Driver, isolate.Options{NoBackoff: true}, s.Graph, graph.Data(nil), sessions, 1+e.Seed)
+	device, _, _ := strings.Cut(e.Name, "?")
+	name, id, _ := strings.Cut(device, ":")
+	const sessions = 10_000
+	rep, err := isolate.Attack(ctx, name, id, e.Driver, isolate.Options{NoBackoff: true}, s.Graph, graph.Data(nil), sessions, 1+e.Seed)
 	if err != nil {
 		return err
 	}
