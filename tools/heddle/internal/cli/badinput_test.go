@@ -286,7 +286,6 @@ func TestWrongUsage(t *testing.T) {
 		{[]string{"run", "two", "words"}, "one argument too many"},
 		{[]string{"run", "--image"}, "flag needs an argument"},
 		{[]string{"run", "--trace", "f", "hello"}, "unknown flag: --trace"},
-		{[]string{"run", "--isolate", "hello"}, "unknown flag: --isolate"},
 		{[]string{"run", "--max-tokens", "-1", "hello"}, "--max-tokens -1"},
 		{[]string{"run", "--max-tokens", "many", "hello"}, "invalid argument"},
 		{[]string{"run", "--temp", "NaN", "hello"}, "temperature is NaN"},
