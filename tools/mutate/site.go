@@ -95,7 +95,8 @@ func sites(root string) ([]Site, error) {
 			lines := bytes.Split(src, []byte("\n"))
 			for _, s := range found {
 				s.File = rel
-				if excepted(&s, string(lines[s.Line-1])) == "" {
+				s.Mutations = slices.DeleteFunc(s.Mutations, func(m Mutation) bool { return excepted(&s, string(lines[s.Line-1]), m.describe(src)) != "" })
+				if len(s.Mutations) > 0 {
 					out = append(out, s)
 				}
 			}
