@@ -167,7 +167,7 @@ func caps(t *kern.Table, workers int) *driver.Caps {
 		Fingerprint: fmt.Sprintf("cpu-%s-%s-%s-%d", version, model(), t.Tier, workers),
 		Heaps:       []driver.Heap{{Name: "host", Size: physicalMemory(), HostVisible: true, Import: []driver.ShareKind{driver.HostPtr}, Export: []driver.ShareKind{driver.HostPtr}, Align: driver.PlaneAlign}},
 		Queues:      driver.QueueCap{Async: true},
-		Numerics:    driver.Numerics{Accumulate: enc.F32.String(), Deterministic: true},
+		Numerics:    driver.Numerics{Accumulate: enc.F32.String(), Deterministic: true, ChecksIndices: true},
 		Profiles:    []string{"skeleton", "vision", "language", "quantized", "multimodal"},
 		Notes:       []string{fmt.Sprintf("kernels: %s, %d workers", t.Tier, workers)},
 	}

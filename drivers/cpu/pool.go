@@ -110,10 +110,9 @@ func maxPlane[T vec.Number](y, x []T, where []int64, s *conv.Shape, plane int, c
 				best, bestAt = v, n
 			}
 		}
-		y[plane*out+o] = best
-		where[plane*out+o] = int64(base + max(bestAt, 0))
-		if bestAt < 0 {
-			where[plane*out+o] = 0
+		y[plane*out+o], where[plane*out+o] = best, 0
+		if bestAt >= 0 {
+			where[plane*out+o] = int64(base + bestAt)
 		}
 	}
 }

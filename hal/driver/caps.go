@@ -99,6 +99,9 @@ type Numerics struct {
 	FlushDenormal bool   `json:"flush_denormal"`
 	// Deterministic: equal inputs give equal bits, run after run.
 	Deterministic bool `json:"deterministic"`
+	// ChecksIndices: a run fails when an operand points out of another, as
+	// ONNX asks. Otherwise its results are anything, and nothing else is harmed.
+	ChecksIndices bool `json:"checks_indices"`
 }
 
 // Op returns the capability for an operator.

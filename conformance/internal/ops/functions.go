@@ -2,6 +2,7 @@ package ops
 
 import (
 	"math"
+	"strings"
 
 	"github.com/heddle-ml/heddle/conformance/internal/suite"
 	"github.com/heddle-ml/heddle/graph"
@@ -73,6 +74,13 @@ func functions() []operator {
 	variant := func(name string, attrs ...graph.Attr) map[string][]graph.Attr {
 		return map[string][]graph.Attr{name: attrs}
 	}
+	// An attribute of 0 is not the same as none.
+	zero := func(v map[string][]graph.Attr, names ...string) map[string][]graph.Attr {
+		for _, name := range names {
+			v[name+"0"] = []graph.Attr{aFloat(name, 0)}
+		}
+		return v
+	}
 	list := []function{
 		{name: "Abs", lo: -9, hi: 9, specials: true},
 		{name: "Neg", lo: -9, hi: 9, specials: true},
@@ -103,18 +111,18 @@ func functions() []operator {
 		{name: "Softsign", lo: -9, hi: 9, edges: append([]float64{1e4, -1e4}, tiny...)},
 		{name: "Mish", lo: -5, hi: 5, edges: append([]float64{20, -20, 50}, tiny...)},
 		{name: "HardSwish", lo: -4, hi: 4, edges: []float64{-3, 3, -3.5, 3.5, 0, 1, 100, -100}},
-		{name: "HardSigmoid", lo: -4, hi: 4, edges: []float64{-2.5, 2.5, 0, 100, -100}, variants: variant("alpha", aFloat("alpha", 0.3), aFloat("beta", 0.25))},
-		{name: "LeakyRelu", lo: -3, hi: 3, edges: []float64{0, minus0, -100, 100, inf, -inf, nan}, variants: variant("alpha", aFloat("alpha", 0.3))},
-		{name: "ThresholdedRelu", lo: -3, hi: 3, edges: []float64{1, 0.999, 1.001, 0, -5}, variants: variant("alpha", aFloat("alpha", 0.5))},
-		{name: "Elu", lo: -3, hi: 3, edges: append([]float64{-20, -100, 100, inf, -inf, nan}, tiny...), variants: variant("alpha", aFloat("alpha", 0.5))},
+		{name: "HardSigmoid", lo: -4, hi: 4, edges: []float64{-2.5, 2.5, 0, 100, -100}, variants: zero(variant("alpha", aFloat("alpha", 0.3), aFloat("beta", 0.25)), "alpha", "beta")},
+		{name: "LeakyRelu", lo: -3, hi: 3, edges: []float64{0, minus0, -100, 100, inf, -inf, nan}, variants: zero(variant("alpha", aFloat("alpha", 0.3)), "alpha")},
+		{name: "ThresholdedRelu", lo: -3, hi: 3, edges: []float64{1, 0.999, 1.001, 0, -5}, variants: zero(variant("alpha", aFloat("alpha", 0.5)), "alpha")},
+		{name: "Elu", lo: -3, hi: 3, edges: append([]float64{-20, -100, 100, inf, -inf, nan}, tiny...), variants: zero(variant("alpha", aFloat("alpha", 0.5)), "alpha")},
 		{name: "Celu", lo: -3, hi: 3, edges: append([]float64{-20, -100, 100, inf, -inf, nan}, tiny...), variants: variant("alpha", aFloat("alpha", 0.5))},
 		{name: "Selu", lo: -3, hi: 3, edges: append([]float64{-20, -100, 100, inf, -inf, nan}, tiny...), variants: variant("alpha", aFloat("alpha", 0.5), aFloat("gamma", 2))},
 		{name: "Gelu", lo: -4, hi: 4, edges: append([]float64{-20, -10, -8, -6, 6, 8, 10, 100}, tiny...), profiles: vision},
-		{name: "Swish", lo: -6, hi: 6, edges: append([]float64{-20, -50, -80, 20, 50, 80, 100}, tiny...), profiles: text, variants: variant("alpha", aFloat("alpha", 1.5))},
+		{name: "Swish", lo: -6, hi: 6, edges: append([]float64{-20, -50, -80, 20, 50, 80, 100}, tiny...), profiles: text, variants: zero(variant("alpha", aFloat("alpha", 1.5)), "alpha")},
 		{name: "Not", lo: 0, hi: 1},
 		{name: "BitwiseNot", lo: 0, hi: 99, edges: []float64{0, 1, 2, 64, 127}},
 		{name: "Identity", lo: 0, hi: 7, specials: true},
-		{name: "Shrink", lo: 0, hi: 3, edges: []float64{0, 1, 2, 100}, variants: variant("bias", aFloat("bias", 0.75), aFloat("lambd", 1.5))},
+		{name: "Shrink", lo: 0, hi: 3, edges: []float64{0, 1, 2, 100}, variants: zero(variant("bias", aFloat("bias", 0.75), aFloat("lambd", 1.5)), "lambd")},
 	}
 	var out []operator
 	for _, f := range list {
@@ -122,7 +130,7 @@ func functions() []operator {
 		switch f.name {
 		case "Swish": // alpha goes beyond what models use
 			for i := range o.forms {
-				if o.forms[i].name == "alpha" {
+				if strings.HasPrefix(o.forms[i].name, "alpha") {
 					o.forms[i].profiles = beyond
 				}
 			}
