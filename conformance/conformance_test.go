@@ -25,7 +25,7 @@ func TestCPUIsolated(t *testing.T) {
 		t.Skip("it starts hundreds of processes")
 	}
 	r, err := conformance.Run(t.Context(), cpu.Driver{}, conformance.Options{Isolate: true,
-		Match: regexp.MustCompile(`^(memory|sync|lifecycle|errors|cache|isolation|blocks\.chunks)\.`)})
+		Match: regexp.MustCompile(`^(memory\.(move|args|limits|share)|sync|lifecycle\.(caps|driver|closed)|errors\.(weights|arguments|data)|isolation\.kill|blocks\.chunks\.kv_f32)`)})
 	if err != nil {
 		t.Fatal(err)
 	}
