@@ -136,15 +136,22 @@ func fixed(make func(l *lab)) func(l *lab) {
 // those of models.
 func attentionSizes() (out []form) {
 	causal := aInt("is_causal", 1)
-	for _, s := range []struct {
+	type size struct {
 		heads, kv, queries, keys, head int64
 		p                              suite.Profile
-	}{
+	}
+	sizes := []size{
 		{1, 1, 1, 1, 16, both}, {2, 1, 7, 9, 15, both}, {2, 2, 8, 16, 17, both}, {3, 3, 9, 31, 33, both}, {4, 2, 15, 33, 64, both}, {2, 1, 17, 63, 72, both}, {2, 2, 31, 64, 80, both},
 		{2, 1, 33, 65, 32, both}, {1, 1, 97, 127, 24, both}, {2, 2, 65, 129, 40, both}, {2, 2, 193, 100, 16, both}, {1, 1, 5, 300, 8, both},
 		{16, 16, 9, 81, 72, vision}, {1, 1, 65, 729, 72, vision}, {4, 4, 7, 49, 80, vision},
 		{36, 36, 1, 77, 64, text}, {36, 4, 5, 77, 64, text}, {32, 8, 1, 129, 128, text}, {32, 8, 5, 33, 128, text}, {14, 2, 1, 65, 64, text}, {28, 4, 3, 40, 128, text},
-	} {
+	}
+	// One query against rows of keys, as in decoding: heads of every length
+	// around vectors, keys of every number around groups of rows.
+	for head := int64(1); head <= 48; head++ {
+		sizes = append(sizes, size{2, 1, 1 + head%3, 4 + head%9, head, beyond})
+	}
+	for _, s := range sizes {
 		kind := fmt.Sprintf("mha%d", s.heads)
 		if s.heads != s.kv {
 			kind = fmt.Sprintf("gqa%dx%d", s.heads, s.kv)
