@@ -37,8 +37,10 @@ var exceptions = []exception{
 	{file: "drivers/cpu/elementwise.go", within: "grain", why: "how much work is worth a worker"},
 	{file: "drivers/cpu/move.go", line: "per := min(max(1, grain", why: "how much work is worth a worker"},
 	{file: "drivers/cpu/compile.go", within: "maxInstances", why: "how many instances are kept before the oldest is built anew"},
+	{file: "drivers/cpu/compile.go", within: "instance", line: "copy(x.instances[1", why: "which instances are kept before the oldest is built anew"},
 	{file: "drivers/cpu/memory.go", line: "const span", why: "how blocks are listed while memory is planned"},
 	{file: ".go", within: "init", line: "register(\"", why: "an operator that is not registered is not claimed, which is any device's right"},
+	{file: "drivers/cpu/util.go", within: "physicalMemory", why: "what the machine says of its memory: there is one machine to ask"},
 	{file: "drivers/cpu/driver.go", within: "model", why: "what the processor is called"},
 
 	// What is there for programs with mistakes that this one has not.
@@ -53,7 +55,6 @@ var exceptions = []exception{
 	{file: "ops/kern/vec_amd64.s", line: "VPSRAD       $1, Y1, Y2", change: "VPSRAD -> VPSRLD", why: "the highest bit of both halves of the exponent is shifted out"},
 	{file: "ops/kern/conv/conv.go", within: "panel", line: "n := min(nr, out-p0)", change: "- -> +", why: "columns behind the last position are packed, and never read"},
 	{file: "drivers/cpu/unary.go", within: "swish", line: "if alpha != 1", why: "the general form of SiLU gives what the special one gives"},
-	{file: "drivers/cpu/pool.go", line: "max(bestAt, 0)", change: "0 -> (-1)", why: "what it changes is overwritten by 0 in the next line"},
 
 	// Operands are checked once more where packages meet. No graph gets there
 	// with ones that do not fit: the driver has computed their sizes.
