@@ -95,6 +95,12 @@ func convs() []form {
 		}).in(p).float()
 	}
 	return []form{
+		use("points_apart", func(l *lab) { // as large as the input, and not it
+			l.call(ids{l.x(-1, 1, c(1), c(3), c(5), c(7)), l.x(-1, 1, c(4), c(3), c(1), c(1))}, aInts("strides", 2, 2), aInts("pads", 0, 0, 4, 6))
+		}),
+		use("points_aside", func(l *lab) {
+			l.call(ids{l.x(-1, 1, c(1), c(3), c(5), c(7)), l.x(-1, 1, c(4), c(3), c(1), c(1))}, aInts("strides", 2, 2), aInts("pads", 4, 6, 0, 0))
+		}),
 		use("groups", func(l *lab) {
 			l.call(ids{l.x(-1, 1, l.n(2), c(4), c(7), c(9)), l.x(-1, 1, c(6), c(2), c(3), c(3)), l.x(-1, 1, c(6))}, aInt("group", 2), aInts("pads", 1, 0, 1, 2), aInts("strides", 2, 1))
 		}),
