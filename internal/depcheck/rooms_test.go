@@ -42,7 +42,7 @@ var rooms = []room{
 	{dirs: "hal/isolate/host", ours: and(ir, "hal", "hal/driver", "hal/isolate/internal/...", "ops"), others: []string{"golang.org/x/sys/unix"}},
 	{dirs: "hal/isolate/...", ours: and(ir, "hal/driver", "hal/isolate/internal/..."), others: []string{"golang.org/x/sys/unix"}},
 	{dirs: "hal/internal/selfcheck", ours: and(ir, "hal/driver", "ops", "ops/oracle")}, // its blocks are judged by the oracle
-	{dirs: "hal/internal/wellformed", ours: and(ir, "ops")}, // drivers see no graph that was not verified
+	{dirs: "hal/internal/wellformed", ours: and(ir, "ops")},                            // drivers see no graph that was not verified
 	{dirs: "hal/fault", ours: and(ir, "hal/driver")},
 	{dirs: "hal", ours: and(ir, "hal/driver", "hal/validate", "hal/isolate", "hal/internal/...")},
 
