@@ -54,6 +54,10 @@ var exceptions = []exception{
 	{file: "ops/kern/pool/wait.go", within: "init", change: "1 -> 0", why: "a waker that waits until the sleeper takes its token wakes it all the same"},
 	{file: "ops/kern/vec_amd64.s", line: "VPSRAD       $1, Y1, Y2", change: "VPSRAD -> VPSRLD", why: "the highest bit of both halves of the exponent is shifted out"},
 	{file: "ops/kern/conv/conv.go", within: "panel", line: "n := min(nr, out-p0)", change: "- -> +", why: "columns behind the last position are packed, and never read"},
+	{file: "ops/kern/generic.go", line: "dst[i] = (x-shift)*scale + b[i]", why: "no operator adds a row and multiplies by none"},
+	{file: "ops/kern/tile.go", within: "tileGeneric", line: "t.K < 0 || t.Rows <= 0", why: "no tile has other than 1 to 6 rows"},
+	{file: "ops/kern/reduce/reduce.go", within: "LogSumExp", change: "insert ; break", why: "the driver passes one group at a time"},
+	{file: "drivers/cpu/instance.go", within: "temp", change: "7 -> 8", why: "a byte of scratch more"},
 	{file: "drivers/cpu/unary.go", within: "swish", line: "if alpha != 1", why: "the general form of SiLU gives what the special one gives"},
 
 	// Operands are checked once more where packages meet. No graph gets there

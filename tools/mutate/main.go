@@ -17,7 +17,7 @@ import (
 )
 
 type flags struct {
-	n, most         int
+	n               int
 	seed            uint64
 	least           float64
 	only, json, out string
