@@ -72,11 +72,11 @@ var exceptions = []exception{
 // worker takes at a time: it decides how the loop is cut, not what it computes.
 var pieces = map[string]bool{"each": true, "eachWorker": true, "For": true}
 
-// excepted returns why a change is left out, "" if it is not. line is its line of
-// source, change how it is described.
-func excepted(s *Site, line, change string) string {
+// excepted returns why a change is left out, "" if it is not. change is how it
+// is described.
+func excepted(s *Site, change string) string {
 	for _, e := range exceptions {
-		if strings.HasSuffix(s.File, e.file) && strings.Contains(line, e.line) && (e.change == "" || e.change == change) &&
+		if strings.HasSuffix(s.File, e.file) && strings.Contains(s.text, e.line) && (e.change == "" || e.change == change) &&
 			(e.within == "" || slices.Contains(strings.Fields(e.within), s.Func)) {
 			return e.why
 		}

@@ -2,6 +2,8 @@ package main
 
 import (
 	"go/format"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -144,14 +146,27 @@ func TestExceptionsAreUsed(t *testing.T) {
 	require.NoError(t, err)
 	all, err := sites(root)
 	require.NoError(t, err)
-	lines := sourceLines(t, root, all)
+	sources := map[string][]byte{}
+	for _, s := range all {
+		if sources[s.File] == nil {
+			sources[s.File], err = os.ReadFile(filepath.Join(root, filepath.FromSlash(s.File)))
+			require.NoError(t, err)
+		}
+	}
+	changes := make([][]string, len(all))
+	for i, s := range all {
+		src := sources[s.File]
+		for _, m := range s.Mutations {
+			changes[i] = append(changes[i], m.describe(src))
+		}
+	}
 	for _, e := range saved {
 		require.NotEmpty(t, e.why)
 		exceptions = []exception{e}
-		used := slices.ContainsFunc(all, func(s Site) bool {
-			src := []byte(strings.Join(lines[s.File], "\n") + "\n")
-			return slices.ContainsFunc(s.Mutations, func(m Mutation) bool { return excepted(&s, lines[s.File][s.Line-1], m.describe(src)) != "" })
-		})
+		used := false
+		for i := range all {
+			used = used || slices.ContainsFunc(changes[i], func(change string) bool { return excepted(&all[i], change) != "" })
+		}
 		if !used && !strings.Contains(e.file, "_amd64") { // other machines have other files
 			t.Errorf("nothing matches the exception %+v: take it off the list", e)
 		}

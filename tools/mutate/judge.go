@@ -1,10 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/binary"
 	"fmt"
 	"io"
-	"math/rand/v2"
+	"slices"
 	"time"
 )
 
@@ -44,30 +47,61 @@ func newJudge(ctx context.Context, f *flags, root, dir string, w io.Writer) (*ju
 	return &judge{tree: t, suite: s, w: w, out: f.out}, nil
 }
 
-// giveUp bounds the draws for each mutant that counts.
-const giveUp = 50
-
-// judge draws until f.n mutants were judged.
+// judge takes changes in the order of the draw until f.n mutants were judged.
 func (j *judge) judge(ctx context.Context, f *flags, all []Site, rep *Report) error {
-	r := rand.New(rand.NewPCG(f.seed, 0))
-	type change struct{ site, mutation int }
-	drawn := map[change]bool{}
-	for draws := 0; len(rep.Mutants) < f.n; draws++ {
-		if draws == giveUp*f.n {
-			return fmt.Errorf("only %d of %d changes could be made", len(rep.Mutants), f.n)
+	for _, d := range draw(all, f.seed) {
+		if len(rep.Mutants) == f.n {
+			return nil
 		}
-		c := change{site: r.IntN(len(all))}
-		s := &all[c.site]
-		c.mutation = r.IntN(len(s.Mutations))
-		if drawn[c] {
-			continue
-		}
-		drawn[c] = true
-		if err := j.mutant(ctx, s, s.Mutations[c.mutation], rep); err != nil {
+		if err := j.mutant(ctx, d.site, d.mutation, rep); err != nil {
 			return err
 		}
 	}
+	if len(rep.Mutants) < f.n {
+		return fmt.Errorf("only %d of %d changes could be made", len(rep.Mutants), f.n)
+	}
 	return nil
+}
+
+type drawn struct {
+	site     *Site
+	mutation Mutation
+}
+
+// draw shuffles the sites, and chooses a change for each. A site's place
+// depends on the seed and on its own source alone: code that changes
+// elsewhere, and exceptions, leave the others where they are.
+func draw(all []Site, seed uint64) []drawn {
+	number := func(parts ...any) uint64 {
+		sum := sha256.Sum256(fmt.Append(nil, append([]any{seed, "\n"}, parts...)...))
+		return binary.LittleEndian.Uint64(sum[:])
+	}
+	type place struct {
+		at uint64
+		drawn
+	}
+	seen := map[string]int{} // the same source, several times
+	places := make([]place, len(all))
+	for i := range all {
+		s := &all[i]
+		source := s.File + "\n" + s.Func + "\n" + s.text
+		n := seen[source]
+		seen[source]++
+		best := uint64(0)
+		p := &places[i]
+		p.site, p.at = s, number(source, "\n", n)
+		for _, m := range s.Mutations {
+			if v := number(source, "\n", n, m.Kind, "\n", m.New); v >= best {
+				best, p.mutation = v, m
+			}
+		}
+	}
+	slices.SortFunc(places, func(a, b place) int { return cmp.Compare(a.at, b.at) })
+	out := make([]drawn, len(places))
+	for i, p := range places {
+		out[i] = p.drawn
+	}
+	return out
 }
 
 // mutant makes one change and judges it, unless it does not compile or changes

@@ -6,25 +6,13 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 )
-
-func sourceLines(t *testing.T, root string, all []Site) map[string][]string {
-	t.Helper()
-	out := map[string][]string{}
-	for _, s := range all {
-		if out[s.File] == nil {
-			src, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(s.File)))
-			require.NoError(t, err)
-			out[s.File] = split(src)
-		}
-	}
-	return out
-}
 
 func TestDiff(t *testing.T) {
 	src := []byte("a\nb\nc\nd\nx := 1\ne\nf\ng\nh\n")
@@ -221,6 +209,35 @@ func TestCopyTree(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, "package a\n", string(as))
 	}
+}
+
+// What is drawn does not depend on what else there is.
+func TestDraw(t *testing.T) {
+	var all []Site
+	for i := range 100 {
+		s := Site{File: "a.go", Func: "f", text: strings.Repeat("x", i/2)} // each line is there twice
+		for k := range 4 {
+			s.Mutations = append(s.Mutations, Mutation{Kind: "constant", Start: i, New: strings.Repeat("1", k)})
+		}
+		all = append(all, s)
+	}
+	order := func(all []Site, seed uint64) (at, kinds []int) {
+		for _, d := range draw(all, seed) {
+			at, kinds = append(at, d.mutation.Start), append(kinds, len(d.mutation.New))
+		}
+		return at, kinds
+	}
+	first, kinds := order(all, 1)
+	again, _ := order(all, 1)
+	require.Equal(t, first, again)
+	other, _ := order(all, 2)
+	require.NotEqual(t, first, other)
+	require.ElementsMatch(t, first, other)
+	for k := range 4 {
+		require.Contains(t, kinds, k)
+	}
+	fewer, _ := order(all[:98], 1)
+	require.Equal(t, slices.DeleteFunc(first, func(i int) bool { return i >= 98 }), fewer)
 }
 
 func TestFilter(t *testing.T) {

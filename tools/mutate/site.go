@@ -52,6 +52,7 @@ type Site struct {
 	// Func is the function or the constants that it is part of, if known.
 	Func      string
 	Mutations []Mutation
+	text      string // its line
 }
 
 // targets are the folders whose code is changed.
@@ -94,8 +95,8 @@ func sites(root string) ([]Site, error) {
 			}
 			lines := bytes.Split(src, []byte("\n"))
 			for _, s := range found {
-				s.File = rel
-				s.Mutations = slices.DeleteFunc(s.Mutations, func(m Mutation) bool { return excepted(&s, string(lines[s.Line-1]), m.describe(src)) != "" })
+				s.File, s.text = rel, strings.TrimSpace(string(lines[s.Line-1]))
+				s.Mutations = slices.DeleteFunc(s.Mutations, func(m Mutation) bool { return excepted(&s, m.describe(src)) != "" })
 				if len(s.Mutations) > 0 {
 					out = append(out, s)
 				}
